@@ -1,0 +1,196 @@
+"""The command line: one thin function a command. What needs torch is imported inside the command."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bench import __version__
+from bench.errors import EXIT_CELLS_FAILED, EXIT_DONE, BenchError, Interrupted
+
+app = typer.Typer(
+    name="bench",
+    help="Fair comparison of knowledge-distillation methods for dense prediction.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _console(stderr: bool = False) -> Console:
+    return Console(stderr=stderr, emoji=False)  # ":100:" in "matrix.yaml:100: seeds" is a line, no emoji
+
+
+MatrixOption = Annotated[str, typer.Option("--matrix", "-m", help="A YAML file, or the name of a preset.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a key, as in recipe.iterations=200. Repeatable.")
+]
+ResultsOption = Annotated[Path, typer.Option("--results", help="Folder for runs, trained teachers and the cache.")]
+DataRootOption = Annotated[
+    list[Path] | None,
+    typer.Option("--data-root", help="Folder that holds datasets. Repeatable; BENCH_DATA adds more."),
+]
+NoBaselineOption = Annotated[bool, typer.Option("--no-baseline", help="Allow a matrix without the method none.")]
+AcceptStaleOption = Annotated[
+    bool, typer.Option("--accept-stale", help="Keep finished cells made by other code, versions or data.")
+]
+RetrainOption = Annotated[
+    list[str] | None, typer.Option("--retrain", help="Train cells again whose id matches this pattern. Repeatable.")
+]
+
+
+class Kind(StrEnum):
+    """What ``list`` can show."""
+
+    METHODS = "methods"
+    STUDENTS = "students"
+    TEACHERS = "teachers"
+    DATASETS = "datasets"
+    PRESETS = "presets"
+
+
+def _settings(results: Path, data_root: list[Path] | None, **given: Any) -> Any:
+    from bench.settings import Settings, data_roots
+
+    return Settings(results=results, data_roots=data_roots(data_root), **given)
+
+
+@app.command()
+def run(
+    matrix: MatrixOption = "quick",
+    set_: SetOption = None,
+    results: ResultsOption = Path("results"),
+    data_root: DataRootOption = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load data; 0 loads in the main one.")] = 0,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0, help="Seconds of training between two checkpoints; 0 writes one every iteration.")
+    ] = 20.0,
+    no_baseline: NoBaselineOption = False,
+    accept_stale: AcceptStaleOption = False,
+    retrain: RetrainOption = None,
+    plain: Annotated[bool, typer.Option("--plain", help="A line an event instead of the live view.")] = False,
+) -> None:
+    """Train and evaluate every cell of a matrix, then build its report."""
+    from bench.progress import make_reporter
+    from bench.report import build_report
+    from bench.report.terminal import print_boards
+    from bench.run import Request, run_matrix
+    from bench.stop import StopRequest
+
+    settings = _settings(
+        results,
+        data_root,
+        device=device,
+        workers=workers,
+        checkpoint_seconds=checkpoint_seconds,
+        accept_stale=accept_stale,
+        retrain=tuple(retrain or ()),
+    )
+    console = _console()
+    request = Request(matrix, tuple(set_ or ()), no_baseline, ("python", "-m", "bench", *sys.argv[1:]))
+    with StopRequest().listening() as stop:
+        plan = run_matrix(request, settings, make_reporter(console, plain), stop)
+        report = build_report(plan.run)
+    print_boards(report.boards, console)
+    for path in report.files:
+        console.print(f"wrote {path}", markup=False, highlight=False)
+    unfinished = [planned for planned in plan.cells if planned.state != "done"]
+    for planned in unfinished:
+        console.print(f"{planned.state}: {planned.cell.id}: {planned.reason}", markup=False, highlight=False)
+    raise typer.Exit(EXIT_CELLS_FAILED if unfinished else EXIT_DONE)
+
+
+@app.command()
+def plan(
+    matrix: MatrixOption = "quick",
+    set_: SetOption = None,
+    results: ResultsOption = Path("results"),
+    data_root: DataRootOption = None,
+    no_baseline: NoBaselineOption = False,
+    accept_stale: AcceptStaleOption = False,
+    retrain: RetrainOption = None,
+) -> None:
+    """Show cells, groups and what is done already, without training."""
+    from bench.plan import build_plan
+    from bench.planview import print_plan
+    from bench.run import Request
+
+    request = Request(matrix, tuple(set_ or ()), no_baseline)
+    settings = _settings(results, data_root, accept_stale=accept_stale, retrain=tuple(retrain or ()))
+    print_plan(build_plan(request.load(), settings), _console())
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[Kind | None, typer.Argument(help="What to show; everything if left out.")] = None,
+    long: Annotated[str | None, typer.Option("--long", help="Show one entry with its whole description.")] = None,
+) -> None:
+    """Show what is registered, with options, defaults and where it is defined."""
+    from bench.planview import print_entry, print_registered
+
+    if long is not None:
+        print_entry(kind and kind.value, long, _console())
+    else:
+        print_registered(kind and kind.value, _console())
+
+
+@app.command()
+def report(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A result folder, such as results/quick.")],
+) -> None:
+    """Build tables and plots from the stored results alone."""
+    from bench.report import build_report
+    from bench.report.terminal import print_boards
+    from bench.store import RunFolder, require_writable
+
+    if not (run_folder / "cells").is_dir():
+        raise BenchError(f"{run_folder} is no result folder: it has no 'cells' folder. Run a matrix first.")
+    require_writable(run_folder)
+    console = _console()
+    built = build_report(RunFolder(run_folder))
+    print_boards(built.boards, console)
+    for path in built.files:
+        console.print(f"wrote {path}", markup=False, highlight=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in its message and exit code 2, without a traceback."""
+    error_console = _console(stderr=True)
+    try:
+        app()
+    except BenchError as error:
+        for problem in error.problems:
+            error_console.print(f"error: {problem}", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(error.exit_code) from None
+    except Interrupted as stop:
+        error_console.print("stopped; everything is checkpointed. The same command goes on from here.")
+        raise SystemExit(stop.exit_code) from None
+    except OSError as error:
+        from bench.store import write_problem
+
+        if error.filename is None and error.errno is None:
+            raise
+        problem = write_problem(Path(str(error.filename or ".")), error)
+        error_console.print(f"error: {problem}", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(BenchError.exit_code) from None

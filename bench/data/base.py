@@ -1,0 +1,119 @@
+"""What a dataset is: its classes, known without the files, and its splits of image and label pairs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+
+from bench.registry import datasets
+
+__all__ = ["DatasetInfo", "Locations", "Samples", "SegmentationData", "datasets"]
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """Facts of a dataset that hold without its files.
+
+    Attributes:
+        class_names: K names; the position is the label value after loading.
+        palette: K RGB colours, 0..255, for drawing.
+        mean: RGB mean of the training pixels, 0..1; also what padding is filled with.
+        std: RGB standard deviation of the training pixels, 0..1.
+        ignore_index: label value after loading that is neither trained on nor scored.
+        source: where it comes from and under which licence.
+        splits: names of the splits that it has.
+        eval_split: the split that papers report.
+    """
+
+    class_names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    source: str
+    ignore_index: int = 255
+    splits: tuple[str, ...] = ("train", "val", "test")
+    eval_split: str = "val"
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes K, the ignore label not counted."""
+        return len(self.class_names)
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Folders that a dataset may use.
+
+    Attributes:
+        cache: where derived files may be written.
+        data_roots: folders to look for the dataset's own folder in; never written to.
+    """
+
+    cache: Path
+    data_roots: tuple[Path, ...] = field(default=())
+
+
+class Samples(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]], ABC):
+    """One split: image and label pairs by position.
+
+    ``samples[i]`` is ``(image, mask)``: a uint8 ``tv_tensors.Image`` of 3 x H x W and a uint8 ``tv_tensors.Mask`` of
+    H x W that holds class indices and the ignore index.
+
+    Attributes:
+        names: a short name for each sample, as shown to users (usually the file stem).
+    """
+
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+        """Return the pair at ``index``.
+
+        Raises:
+            BenchError: an unreadable file, sizes that differ, a label outside 0..K-1; the file is named.
+        """
+
+
+class SegmentationData(ABC):
+    """A dataset. Subclasses register with ``@datasets.register(name)``.
+
+    The constructor takes ``locations`` and keyword-only options, whose names, types, bounds and defaults are read from
+    the signature like a method's hyperparameters. It must not need the files: those are looked for by :meth:`require`.
+    """
+
+    info: DatasetInfo
+
+    def __init__(self, locations: Locations) -> None:
+        self.locations = locations
+
+    @abstractmethod
+    def require(self) -> None:
+        """Find or make the files.
+
+        Raises:
+            BenchError: something is missing; what, where it was looked for, and how to get it.
+        """
+
+    @abstractmethod
+    def split(self, name: str) -> Samples:
+        """Return one split; ``name`` is one of ``info.splits``."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Digest of the content, the same wherever the files lie; results of other content are stale."""
+
+    @abstractmethod
+    def check(self, names: Sequence[str]) -> None:
+        """Verify the named splits before anything trains; all faults at once.
+
+        Raises:
+            BenchError: unreadable, missing or mismatched files, labels out of range, an empty split, a shared sample.
+        """

@@ -1,0 +1,274 @@
+"""Runs groups one after the other in this process."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from bench import environment, outcome
+from bench.cells import Cell, ModelSpec, TeacherSpec
+from bench.data.base import Samples
+from bench.data.loader import cached_in_memory
+from bench.efficiency import measure
+from bench.errors import BenchError, Interrupted
+from bench.models.base import SegmentationModel, build_model, output_spec
+from bench.plan import Group, Plan, PlannedCell
+from bench.progress import Reporter
+from bench.settings import Settings
+from bench.stop import StopRequest
+from bench.store import (
+    CONFIG,
+    SCHEMA,
+    STUDENT,
+    CellFolder,
+    Counts,
+    Record,
+    RunFolder,
+    digest,
+    read_result,
+    write_json,
+    write_problem,
+)
+from bench.tasks.segmentation import Segmentation
+from bench.train import LockstepGroup, evaluate
+from bench.trainee import Setting, Trainee, read_initial_weights
+from bench.weights import load_into, read_weights
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Raises:
+        BenchError: unknown, or not on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise BenchError(f"--device {name}: unknown; write auto, cpu, cuda, cuda:N or mps") from None
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device.type, False) or (device.index or 0) >= max(1, torch.cuda.device_count()):
+        raise BenchError(f"--device {name}: this machine has no such device. Use --device auto.")
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+def make_fabric(device: torch.device, precision: str) -> Fabric:
+    """Return a Fabric of its own for one cell: its gradient scaler must not be shared."""
+    devices: Any = [device.index or 0] if device.type == "cuda" else 1
+    return Fabric(accelerator=device.type, devices=devices, precision=precision)
+
+
+@dataclass
+class Engine:
+    """Trains what a plan asks for.
+
+    Attributes:
+        plan: cells, groups and folders.
+        settings: device, workers, behaviour.
+        reporter: told what happens.
+        stop: asked between steps.
+        states: final state of every cell trained here, by id.
+    """
+
+    plan: Plan
+    settings: Settings
+    reporter: Reporter
+    stop: StopRequest
+    states: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.device = find_device(self.settings.device)
+        self.fingerprint = self.plan.data.fingerprint()
+        self._samples: dict[str, Samples] = {}
+        info = self.plan.data.info
+        self.setting = Setting(
+            info,
+            self.device,
+            functools.partial(make_fabric, self.device),
+            lambda spec: read_initial_weights(spec, dict(self.plan.weights)),
+        )
+
+    def samples(self, split: str) -> Samples:
+        """Return a split, decoded once and kept in memory where it is small."""
+        if split not in self._samples:
+            self._samples[split] = cached_in_memory(self.plan.data.split(split))
+        return self._samples[split]
+
+    def train(self, groups: tuple[Group, ...], run: RunFolder) -> None:
+        """Train groups in order.
+
+        Raises:
+            Interrupted: a stop was requested; all is checkpointed.
+            BenchError: nothing of what follows can work; what is done is kept.
+        """
+        for group in groups:
+            if self.stop.requested:
+                raise Interrupted(self.stop.signal_number)
+            GroupRun(self, group, run).run()
+
+
+class GroupRun:
+    """One group in this process.
+
+    Args:
+        engine: the engine it belongs to.
+        group: the group.
+        run: the folder of its cells.
+    """
+
+    def __init__(self, engine: Engine, group: Group, run: RunFolder) -> None:
+        self.engine, self.group, self.run_folder = engine, group, run
+        first = group.cells[0].cell
+        self.recipe, self.dataset = first.recipe, first.dataset
+        self.size = (self.recipe.augment.crop or _image_size(engine.samples(first.dataset.eval_split)))[:2]
+        self.protocol = outcome.protocol(first, engine.plan.data.info, engine.fingerprint)
+
+    def run(self) -> None:
+        """Train the group to the end."""
+        engine = self.engine
+        teacher, teacher_record = self._teacher()
+        trainees = [trainee for planned in self.group.cells if (trainee := self._trainee(planned, teacher))]
+        if not trainees:
+            return
+        start = min(trainee.iteration for trainee in trainees)
+        engine.reporter.group(self.group.name, [t.cell for t in trainees], start, self.recipe.iterations)
+        loop = LockstepGroup(
+            group=self.group,
+            trainees=trainees,
+            setting=engine.setting,
+            teacher=teacher,
+            train=engine.samples(self.dataset.train_split),
+            evaluate=engine.samples(self.dataset.eval_split),
+            reporter=engine.reporter,
+            stop=engine.stop,
+            finish=functools.partial(self._finish, teacher_record),
+            failed=self._failed,
+            workers=engine.settings.workers,
+            checkpoint_seconds=engine.settings.checkpoint_seconds,
+        )
+        loop.run()
+
+    def _trainee(self, planned: PlannedCell, teacher: SegmentationModel | None) -> Trainee | None:
+        """Set up one member; None where that failed, which is recorded."""
+        engine, cell = self.engine, planned.cell
+        folder = self.run_folder.cell(cell.id)
+        try:
+            if planned.state in ("stale", "corrupt") and folder.path.exists():
+                moved = folder.set_aside(planned.state)
+                engine.reporter.message(f"{cell.id}: {planned.state} ({planned.reason}); kept as {moved}")
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.sweep()
+            provenance = {**planned.provenance, "dataset": engine.fingerprint}
+            config = {"schema": SCHEMA, "cell": cell.record(), "protocol": self.protocol, "provenance": provenance}
+            write_json(folder.path / CONFIG, config)
+            student_spec = output_spec(self._meta(cell.student), self.size)
+            teacher_spec = output_spec(teacher, self.size) if teacher and cell.teacher else student_spec
+            trainee = Trainee(planned, folder, engine.setting, (student_spec, teacher_spec))
+            if note := trainee.load_checkpoint():
+                engine.reporter.message(f"{cell.id}: {note}")
+        except Exception as error:  # noqa: BLE001 - one member's fault must not stop its companions
+            reason = (
+                write_problem(folder.path, error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            )
+            self._note_failure(cell, reason)
+            with_record = {"cell": cell.record(), "protocol": self.protocol, "status": "failed", "reason": reason}
+            _try(lambda: folder.fail({**with_record, "iteration": 0, "terms": {}, "created": outcome.now()}))
+            return None
+        return trainee
+
+    def _meta(self, spec: ModelSpec) -> SegmentationModel:
+        return build_model(spec.name, self.engine.setting.info.num_classes, spec.options, device="meta")
+
+    def _teacher(self) -> tuple[SegmentationModel | None, Record | None]:
+        spec, engine = self.group.teacher, self.engine
+        if spec is None:
+            return None, None
+        model = build_model(spec.name, engine.setting.info.num_classes, spec.options)
+        result: Record = {}
+        if spec.weights_sha256:
+            path = engine.plan.weights[spec.weights_sha256]
+        else:
+            folder = self._teacher_folder(spec)
+            path, result = folder.path / STUDENT, read_result(folder.path)
+        load_into(model, read_weights(path), f"{path} (teacher '{spec.name}')")
+        if self.recipe.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        model = model.to(engine.device).eval().requires_grad_(False)
+        metrics = result.get("metrics") or self._score_given_teacher(spec, model)
+        efficiency = self._efficiency(spec)
+        return model, {"name": spec.name, "key": spec.key, "metrics": metrics, "efficiency": efficiency}
+
+    def _teacher_folder(self, spec: TeacherSpec) -> CellFolder:
+        for planned in self.engine.plan.teachers:
+            if planned.cell.key == spec.key:
+                return self.engine.plan.teachers_run.cell(planned.cell.id)
+        raise BenchError(f"teacher '{spec.name}' is not among the plan's teachers")
+
+    def _score_given_teacher(self, spec: TeacherSpec, model: SegmentationModel) -> Record:
+        """Evaluate a teacher from a weights file, once for each file and protocol."""
+        engine = self.engine
+        key = digest([spec.key, self.protocol["hash"]], 16)
+        path = self.run_folder.path / "teachers" / f"{key}.json"
+        if path.is_file():
+            stored: Record = json.loads(path.read_text())
+            return stored
+        task = Segmentation(engine.setting.info, self.recipe)
+        samples = engine.samples(self.dataset.eval_split)
+        _, metrics = evaluate(
+            model, samples, task, engine.setting, self.recipe.eval_batch_size, engine.settings.workers
+        )
+        write_json(path, metrics)
+        return metrics
+
+    def _efficiency(self, spec: ModelSpec) -> Record:
+        """Measure a model once in a run; every cell of the same model then shows the same figures."""
+        device, precision = self.engine.device, self.recipe.precision
+        settings = [spec.name, spec.options, list(self.size), precision, environment.device_name(device)]
+        path = self.run_folder.path / "efficiency" / f"{digest(settings, 16)}.json"
+        if path.is_file():
+            stored: Record = json.loads(path.read_text())
+            return stored
+        model = build_model(spec.name, self.engine.setting.info.num_classes, spec.options)
+        record = measure(model, self.size, device, precision=precision)
+        write_json(path, record)
+        return record
+
+    def _finish(self, teacher: Record | None, trainee: Trainee, counts: Counts, metrics: Record) -> None:
+        cell = trainee.cell
+        outcome.write_result(
+            trainee,
+            counts,
+            metrics,
+            protocol=self.protocol,
+            teacher=teacher if cell.teacher else None,
+            efficiency=self._efficiency(cell.student),
+        )
+        self.engine.states[cell.id] = "done"
+        self.engine.reporter.ended(cell, "done", "")
+
+    def _failed(self, trainee: Trainee, state: str, reason: str, details: dict[str, Any]) -> None:
+        self._note_failure(trainee.cell, reason, state)
+        _try(lambda: outcome.write_failure(trainee, state, reason, details, self.protocol))
+
+    def _note_failure(self, cell: Cell, reason: str, state: str = "failed") -> None:
+        self.engine.states[cell.id] = state
+        self.engine.reporter.ended(cell, state, reason)
+
+
+def _try(write: Any) -> None:
+    """Write if possible; a full disk must not hide the failure that is being recorded."""
+    try:
+        write()
+    except OSError:
+        return
+
+
+def _image_size(samples: Samples) -> tuple[int, int]:
+    height, width = samples[0][1].shape[-2:]
+    return int(height), int(width)

@@ -1,0 +1,55 @@
+"""Errors that are the user's to mend, told without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_DONE = 0
+EXIT_CELLS_FAILED = 1
+EXIT_BAD_REQUEST = 2
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class BenchError(Exception):
+    """A mistake in the request or its surroundings: what was wrong, where, and what to do.
+
+    Args:
+        problems: one line for each mistake found; all mistakes of a request are told at once.
+    """
+
+    exit_code = EXIT_BAD_REQUEST
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problems))
+
+
+class Unsupported(Exception):  # noqa: N818 - a verdict on a cell, not a fault
+    """A method cannot work on this pair; the cell is skipped with the given reason before anything trains."""
+
+
+class Interrupted(Exception):  # noqa: N818
+    """The run was asked to stop; everything is checkpointed.
+
+    Args:
+        signal_number: the signal that asked, SIGINT or SIGTERM.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        self.signal_number = signal_number
+        self.exit_code = 128 + signal_number
+        super().__init__(f"stopped by signal {signal_number}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def unknown(kind: str, word: str, known: Iterable[str]) -> str:
+    """Return the sentence for an unknown name: the nearest one and all that are known."""
+    names = sorted(known)
+    return f"unknown {kind} '{word}'.{did_you_mean(word, names)} Known: {', '.join(names) or 'none'}"

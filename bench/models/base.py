@@ -1,0 +1,80 @@
+"""What a model is: a module that returns :class:`~bench.method.Outputs`, and how to build one by name."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import BenchError
+from bench.method import Outputs, OutputSpec, TapSpec
+from bench.registry import students, teachers
+
+__all__ = ["SegmentationModel", "build_model", "count_parameters", "output_spec", "students", "teachers"]
+
+
+class SegmentationModel(nn.Module):
+    """Base class of students and teachers.
+
+    ``forward`` takes images, N x 3 x H x W float, normalised, and returns :class:`Outputs`: logits before up-sampling,
+    the embedding that the classifier reads, and the encoder stages from fine to coarse.
+
+    Attributes:
+        auxiliary: a head that exists for training only; it is never counted as an inference parameter.
+        mean: RGB mean in 0..1 that the model expects to be subtracted; None takes the dataset's.
+        std: RGB standard deviation in 0..1 to divide by; None takes the dataset's.
+    """
+
+    auxiliary: nn.Module | None = None
+    mean: ClassVar[tuple[float, float, float] | None] = None
+    std: ClassVar[tuple[float, float, float] | None] = None
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Return the outputs for a batch of images."""
+        raise NotImplementedError
+
+
+def build_model(name: str, num_classes: int, options: dict[str, Any], device: str = "cpu") -> SegmentationModel:
+    """Build a model by its registered name.
+
+    Args:
+        name: registered student or teacher.
+        num_classes: number of classes K.
+        options: keyword-only options of its builder.
+        device: where the parameters are made; ``meta`` makes none.
+
+    Raises:
+        BenchError: unknown name.
+    """
+    with torch.device(device):
+        model = students.get(name).builder(num_classes, **options)
+    if not isinstance(model, SegmentationModel):
+        raise BenchError(f"model '{name}' must be a bench.models.base.SegmentationModel, got {type(model).__name__}")
+    return model
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of parameters used at inference: all but those of an auxiliary head."""
+    auxiliary = getattr(model, "auxiliary", None)
+    skipped = {id(parameter) for parameter in auxiliary.parameters()} if isinstance(auxiliary, nn.Module) else set()
+    return sum(parameter.numel() for parameter in model.parameters() if id(parameter) not in skipped)
+
+
+def output_spec(model: SegmentationModel, size: tuple[int, int]) -> OutputSpec:
+    """Return channels and strides of a model's outputs at an input size, without computing anything.
+
+    Args:
+        model: on any device; a copy on the meta device is run.
+        size: input height and width.
+    """
+    probe = copy.deepcopy(model).to("meta").eval()
+    with torch.no_grad():
+        outputs = probe(torch.empty(1, 3, *size, device="meta"))
+
+    def spec(tensor: Tensor) -> TapSpec:
+        return TapSpec(tensor.shape[1], size[0] / tensor.shape[2])
+
+    embedding = None if outputs.embedding is None else spec(outputs.embedding)
+    return OutputSpec(spec(outputs.logits), embedding, tuple(spec(stage) for stage in outputs.stages))

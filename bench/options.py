@@ -1,0 +1,176 @@
+"""Options of registered entries, read from their signatures.
+
+The keyword-only arguments of a method, a model builder or a dataset are its options: name, type, bounds (``Annotated``)
+and default all come from the signature, so that a wrong one is refused before anything trains.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticCustomError
+
+from bench.errors import BenchError, did_you_mean
+
+_FORWARDED = {"locations", "pair", "num_classes"}
+_CONFIG = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+@cache
+def schema(builder: Callable[..., Any]) -> type[BaseModel]:
+    """Return the pydantic model of a builder's keyword-only arguments.
+
+    Raises:
+        BenchError: the signature cannot be read: an unknown type, a name with a leading underscore.
+    """
+    name = getattr(builder, "__name__", "Options")
+    try:
+        return create_model(name, __config__=_CONFIG, **_fields(builder))
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BenchError(f"the options of {name} cannot be read from its signature: {reason}") from error
+
+
+def _fields(builder: Callable[..., Any]) -> dict[str, Any]:
+    function = builder.__init__ if inspect.isclass(builder) else builder
+    hints = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in _FORWARDED:
+            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+            fields[name] = (hints.get(name, Any), Field(default))
+    return fields
+
+
+def resolve(builder: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all options with defaults filled in, as plain JSON values.
+
+    Raises:
+        pydantic.ValidationError: an unknown option, a wrong type, a value out of bounds.
+        BenchError: the builder's signature cannot be read.
+    """
+    params = schema(builder).model_validate(dict(given)).model_dump(mode="json")
+    require_numbers(given, params)
+    return params
+
+
+def require_numbers(given: Mapping[str, Any], checked: Mapping[str, Any]) -> None:
+    """Refuse what pydantic lets pass as a number: true and false, NaN and the infinities.
+
+    Args:
+        given: values as written.
+        checked: the same values after validation.
+
+    Raises:
+        pydantic.ValidationError: with the key path of each.
+    """
+    if found := list(_no_numbers(given, checked, ())):
+        raise ValidationError.from_exception_data("numbers", found)
+
+
+def _no_numbers(given: Any, checked: Any, path: tuple[str | int, ...]) -> Iterator[Any]:
+    if isinstance(checked, float) and not math.isfinite(checked):
+        yield {"type": PydanticCustomError("finite", "input should be a finite number"), "loc": path, "input": given}
+    elif isinstance(given, bool) and isinstance(checked, int | float) and not isinstance(checked, bool):
+        yield {"type": PydanticCustomError("number", "input should be a number"), "loc": path, "input": given}
+    elif isinstance(given, Mapping) and isinstance(checked, Mapping):
+        for key in given.keys() & checked.keys():
+            yield from _no_numbers(given[key], checked[key], (*path, key))
+    elif isinstance(given, list) and isinstance(checked, list | tuple):
+        for index, (before, after) in enumerate(zip(given, checked, strict=False)):
+            yield from _no_numbers(before, after, (*path, index))
+
+
+def defaults(builder: Callable[..., Any]) -> dict[str, Any]:
+    """Return the default of every option that has one."""
+    return {name: field.default for name, field in schema(builder).model_fields.items() if not field.is_required()}
+
+
+def is_sweep(builder: Callable[..., Any], name: str, value: Any) -> bool:
+    """Tell whether a list stands for several values to try rather than for one list-valued option."""
+    field = schema(builder).model_fields.get(name)
+    if not isinstance(value, list) or field is None:
+        return False
+    takes_list = any(word in str(field.annotation) for word in ("list", "tuple", "Sequence"))
+    return not takes_list or bool(value and all(isinstance(item, list) for item in value))
+
+
+def describe(builder: Callable[..., Any]) -> list[tuple[str, str, Any]]:
+    """Return ``(name, type with bounds, default)`` of every option."""
+    rows = []
+    for name, field in schema(builder).model_fields.items():
+        kind = getattr(field.annotation, "__name__", None) or str(field.annotation).replace("typing.", "")
+        if "[" in str(field.annotation) or "|" in str(field.annotation):
+            kind = str(field.annotation).replace("typing.", "")
+        default = "required" if field.is_required() else field.default
+        rows.append((name, " ".join([kind, *_bounds(field.metadata)]), default))
+    return rows
+
+
+def _bounds(metadata: list[Any]) -> list[str]:
+    signs = ((Gt, "gt", ">"), (Ge, "ge", ">="), (Lt, "lt", "<"), (Le, "le", "<="))
+    return [
+        f"{sign} {getattr(item, name):g}" for item in metadata for kind, name, sign in signs if isinstance(item, kind)
+    ]
+
+
+def sentences(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[str | int, ...], str]]:
+    """Turn a validation error into ``(key path, sentence)`` pairs with the nearest name for unknown keys."""
+    found = []
+    for problem in error.errors():
+        path = _key_path(problem["loc"], ends_in_key=problem["type"] in ("extra_forbidden", "missing"))
+        if problem["type"] == "extra_forbidden":
+            known = known_keys(model, path[:-1])
+            names = ", ".join(sorted(known)) or "none"
+            found.append((path, f"unknown key '{path[-1]}'.{did_you_mean(str(path[-1]), known)} Known: {names}"))
+        elif problem["type"] == "missing":
+            found.append((path, f"'{path[-1]}' is missing"))
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            shown = f", got {problem['input']!r}" if not isinstance(problem["input"], dict) else ""
+            found.append((path, f"{message[:1].lower()}{message[1:]}{shown}"))
+    return list(dict.fromkeys(found))
+
+
+def _key_path(location: tuple[str | int, ...], ends_in_key: bool) -> tuple[str | int, ...]:
+    """Drop pydantic's tags of union members; a user's own key may be called like one."""
+    last = len(location) - 1
+    return tuple(
+        part for position, part in enumerate(location) if (ends_in_key and position == last) or not _is_type_tag(part)
+    )
+
+
+def _is_type_tag(part: str | int) -> bool:
+    return isinstance(part, str) and ("[" in part or part in {"int", "float", "str", "bool", "function-before"})
+
+
+def known_keys(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
+    """Return the keys that a nested model knows at a key path."""
+    current: Any = model
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = current.model_fields.get(part) if _is_model(current) else None
+        current = _model_in(field.annotation) if field else None
+        if current is None:
+            return []
+    return list(current.model_fields) if _is_model(current) else []
+
+
+def _is_model(value: Any) -> bool:
+    return inspect.isclass(value) and issubclass(value, BaseModel)
+
+
+def _model_in(annotation: Any) -> Any:
+    if _is_model(annotation):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        if (found := _model_in(argument)) is not None:
+            return found
+    return None

@@ -1,0 +1,80 @@
+"""The sentences under a leaderboard: what was measured and how it is to be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from bench.leaderboard import BASELINE, Board
+from bench.scores import ABSENT_CLASS_POLICY
+
+
+def reading_notes(board: Board) -> list[str]:
+    """Return how the columns of a board are defined, in plain sentences."""
+    done = board.cells[board.cells["state"] == "done"]
+    if done.empty:
+        return []
+    shapes = [" x ".join(str(side) for side in shape) for shape in _distinct(done["input_size"])]
+    settings = _distinct(done["setting"])
+    notes = [
+        "mIoU and gain are means over n seeds, ± the sample standard deviation over them; one seed is shown without ±.",
+        f"mIoU: one confusion matrix over the whole split, ignored pixels not counted; {ABSENT_CLASS_POLICY} "
+        f"({_classes(done)}).",
+        f"Params and MACs: the student at inference; MACs are the multiply-accumulate operations of one forward pass"
+        f"{f' at {_list(shapes)}' if shapes else ''}.",
+        f"Cost: training time, each cell as if it had run alone, relative to {BASELINE} on the same seeds and device.",
+    ]
+    if not board.watermark:
+        notes.insert(1, f"Gain: difference to {BASELINE} on the same seeds, in percentage points.")
+    if settings:
+        notes.append(f"FPS: images a second on {_list(settings)}.")
+    return notes
+
+
+def facts(board: Board) -> list[str]:
+    """Return dataset, splits, options and training devices of a board."""
+    cells = board.cells
+    splits = [
+        f"{train} → {test}" for train, test in zip(cells["train_split"], cells["eval_split"], strict=True) if train
+    ]
+    lines = [
+        f"Dataset: {board.dataset}" + (f", train → evaluation split: {_list(_distinct(splits))}" if splits else "")
+    ]
+    for kind in ("dataset", "teacher", "student"):
+        keys = _distinct(cells[f"{kind}_key"])
+        options = json.loads(keys[0]).get("options") if keys else None
+        if options:
+            lines.append(f"Options of the {kind}: " + ", ".join(f"{key}={value}" for key, value in options.items()))
+    devices = _distinct(cells["train_device"])
+    if devices:
+        lines.append(f"Trained on: {_list(devices)}")
+    if not board.protocol:
+        lines.append("Protocol: not recorded yet")
+    return lines
+
+
+def unfinished(board: Board) -> list[str]:
+    """Return one line for each cell without a result: method, seed, state and reason."""
+    lines = []
+    for cell in board.cells[board.cells["state"] != "done"].to_dict("records"):
+        seed = "" if pd.isna(cell["seed"]) else f", seed {cell['seed']:.0f}"
+        lines.append(f"{cell['row']}{seed}: {cell['state']}" + (f": {cell['reason']}" if cell["reason"] else ""))
+    return lines
+
+
+def _classes(done: pd.DataFrame) -> str:
+    scored = sorted({int(n) for n in done["n_classes_scored"].dropna()})
+    total = {len(iou) for iou in done["iou"] if iou}
+    counts = f"{scored[0]}" if len(scored) == 1 else f"{scored[0]} to {scored[-1]}" if scored else "none"
+    return f"{counts} of {_list(sorted(total))} classes scored" if total else f"{counts} classes scored"
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(value for value in values if isinstance(value, tuple) or not pd.isna(value)))
+
+
+def _list(values: Iterable[Any]) -> str:
+    return "; ".join(str(value) for value in values)

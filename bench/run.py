@@ -1,0 +1,146 @@
+"""The main job: plan, train teachers, train groups, report."""
+
+from __future__ import annotations
+
+import fnmatch
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.engines.local import Engine, find_device
+from bench.errors import BenchError
+from bench.matrix import LoadedMatrix, load_matrix
+from bench.models.base import build_model
+from bench.plan import Plan, PlannedCell, build_plan
+from bench.progress import LiveReporter, PlainReporter
+from bench.settings import Settings
+from bench.stop import StopRequest
+from bench.store import SCHEMA, require_space, write_json
+
+BYTES_A_PARAMETER = 4
+FILES_A_CELL_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run as asked for.
+
+    Attributes:
+        matrix: path or preset.
+        overrides: ``key.path=value`` texts.
+        no_baseline: allow a matrix without ``none``.
+        argv: the command line, kept in the run folder.
+    """
+
+    matrix: str
+    overrides: Sequence[str] = ()
+    no_baseline: bool = False
+    argv: Sequence[str] = ()
+
+    def load(self) -> LoadedMatrix:
+        """Read the matrix."""
+        return load_matrix(self.matrix, self.overrides, self.no_baseline)
+
+
+def run_matrix(request: Request, settings: Settings, reporter: PlainReporter | LiveReporter, stop: StopRequest) -> Plan:
+    """Train every cell of a matrix that is not done.
+
+    Returns:
+        The plan as it stands afterwards, every cell with its final state.
+
+    Raises:
+        BenchError: the request cannot be carried out.
+        Interrupted: a stop was requested; the same command goes on from there.
+    """
+    loaded = request.load()
+    find_device(settings.device)
+    plan = build_plan(loaded, settings)
+    _require_matches(plan, settings.retrain)
+    with plan.run.writing():
+        reporter.message(f"dataset {loaded.matrix.dataset.name}: preparing and checking")
+        _prepare_data(plan)
+        require_space(plan.run.path, needed_bytes(plan))
+        write_plan(plan, request)
+        with reporter:
+            reporter.begin(_iterations(plan))
+            plan = _train_teachers(loaded, plan, settings, reporter, stop)
+            engine = Engine(plan, settings, reporter, stop)
+            engine.train(plan.groups, plan.run)
+    settings_now = Settings(**{**vars(settings), "retrain": (), "accept_stale": True})
+    return build_plan(loaded, settings_now)
+
+
+def _prepare_data(plan: Plan) -> None:
+    cell = plan.cells[0].cell
+    plan.data.require()
+    plan.data.check(tuple(dict.fromkeys((cell.dataset.train_split, cell.dataset.eval_split))))
+
+
+def _train_teachers(
+    loaded: LoadedMatrix, plan: Plan, settings: Settings, reporter: PlainReporter | LiveReporter, stop: StopRequest
+) -> Plan:
+    if plan.teacher_groups:
+        with plan.teachers_run.writing():
+            engine = Engine(plan, settings, reporter, stop)
+            engine.train(plan.teacher_groups, plan.teachers_run)
+    plan = build_plan(loaded, Settings(**{**vars(settings), "accept_stale": settings.accept_stale}))
+    unusable = [planned for planned in plan.teachers if planned.state in ("failed", "diverged", "corrupt")]
+    if unusable:
+        raise BenchError(
+            *(f"teacher {item.cell.student.name} {item.state}: {item.reason or 'see its folder'}" for item in unusable)
+        )
+    return plan
+
+
+def _require_matches(plan: Plan, patterns: Sequence[str]) -> None:
+    ids = [planned.cell.id for planned in (*plan.cells, *plan.teachers)]
+    problems = [f"--retrain {text}: no cell has such an id" for text in patterns if not fnmatch.filter(ids, text)]
+    if problems:
+        raise BenchError(*problems)
+
+
+def _iterations(plan: Plan) -> int:
+    groups = (*plan.teacher_groups, *plan.groups)
+    return sum(group.cells[0].cell.recipe.iterations for group in groups)
+
+
+def needed_bytes(plan: Plan) -> int:
+    """Return a cautious estimate of what the run will write: weights of all, two checkpoints of the largest group."""
+    total, largest = 0, 0
+    for group in (*plan.teacher_groups, *plan.groups):
+        of_group = 0
+        for planned in group.cells:
+            spec = planned.cell.student
+            model = build_model(spec.name, plan.data.info.num_classes, spec.options, device="meta")
+            weights = sum(parameter.numel() for parameter in model.parameters()) * BYTES_A_PARAMETER
+            total += weights + FILES_A_CELL_BYTES
+            of_group += 2 * 3 * weights
+        largest = max(largest, of_group)
+    return total + largest
+
+
+def _listed_state(planned: PlannedCell) -> str:
+    if planned.state == "done" and planned.reason:
+        return "stale"
+    return "skipped" if planned.state == "skipped" else "planned"
+
+
+def write_plan(plan: Plan, request: Request) -> None:
+    """Write ``plan.json``, from which the report knows the cells that were asked for."""
+    cells = [
+        {
+            "id": planned.cell.id,
+            "cell": planned.cell.record(),
+            "state": _listed_state(planned),
+            "reason": planned.reason or None,
+        }
+        for planned in plan.cells
+    ]
+    record = {
+        "schema": SCHEMA,
+        "name": plan.name,
+        "command": shlex.join(request.argv),
+        "no_baseline": request.no_baseline,
+        "cells": cells,
+    }
+    write_json(plan.run.path / "plan.json", record)

@@ -1,0 +1,52 @@
+"""What a command is told besides the matrix; none of it can move a score."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.data.base import Locations
+from bench.errors import BenchError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Folders, device and behaviour of one command.
+
+    Attributes:
+        results: folder that holds the runs, the trained teachers and the cache; nothing is written elsewhere.
+        data_roots: folders that hold datasets; never written to.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        workers: processes that load data; 0 loads in the main one.
+        checkpoint_seconds: seconds of training between two checkpoints.
+        accept_stale: keep finished cells made by other code, versions or data; they are marked.
+        retrain: glob patterns of cell ids to train again.
+    """
+
+    results: Path = Path("results")
+    data_roots: tuple[Path, ...] = ()
+    device: str = "auto"
+    workers: int = 0
+    checkpoint_seconds: float = 20.0
+    accept_stale: bool = False
+    retrain: tuple[str, ...] = field(default=())
+
+    @property
+    def locations(self) -> Locations:
+        """Where datasets look for files and keep derived ones."""
+        cache = Path(os.environ.get("BENCH_CACHE") or self.results / "cache")
+        return Locations(cache=cache, data_roots=self.data_roots)
+
+
+def data_roots(given: list[Path] | None) -> tuple[Path, ...]:
+    """Return the data roots of ``--data-root`` and of ``BENCH_DATA``, whose parts are separated as in PATH.
+
+    Raises:
+        BenchError: a given folder does not exist.
+    """
+    from_environment = [Path(part) for part in os.environ.get("BENCH_DATA", "").split(os.pathsep) if part]
+    missing = [str(path) for path in given or [] if not path.is_dir()]
+    if missing:
+        raise BenchError(*(f"--data-root {path}: no such folder" for path in missing))
+    return tuple(given or []) + tuple(from_environment)

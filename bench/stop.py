@@ -1,0 +1,40 @@
+"""Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+
+class StopRequest:
+    """Set by a signal, read between two training steps.
+
+    Attributes:
+        signal_number: the signal that asked, 0 while none has.
+    """
+
+    def __init__(self) -> None:
+        self.signal_number = 0
+
+    @property
+    def requested(self) -> bool:
+        """Whether a stop was asked for."""
+        return self.signal_number != 0
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            os._exit(128 + number)
+        self.signal_number = number
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[StopRequest]:
+        """Take SIGINT and SIGTERM over for a while."""
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

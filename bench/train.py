@@ -1,0 +1,266 @@
+"""The lockstep loop: one batch, one teacher forward, then each cell's own step."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.clock import Stopwatch
+from bench.data.base import Samples
+from bench.data.loader import BatchOrder, InMemory, eval_loader, train_loader
+from bench.data.transforms import build_train_transform
+from bench.errors import BenchError, Interrupted
+from bench.method import Batch, Outputs
+from bench.models.base import SegmentationModel
+from bench.plan import Group
+from bench.progress import Reporter
+from bench.stop import StopRequest
+from bench.store import Counts, write_problem
+from bench.tasks.segmentation import Segmentation
+from bench.trainee import Diverged, Setting, Trainee
+
+
+@dataclass
+class LockstepGroup:
+    """What the loop needs.
+
+    Attributes:
+        group: the planned group.
+        trainees: its members, some perhaps resumed further than others.
+        teacher: frozen, in evaluation mode; None where no member listens to one.
+        train: training split.
+        evaluate: evaluation split.
+        finish: called with each trainee that reached the end and its final counts and scores.
+        failed: called with each trainee that ended without a result, its state, reason and details.
+    """
+
+    group: Group
+    trainees: list[Trainee]
+    setting: Setting
+    teacher: SegmentationModel | None
+    train: Samples
+    evaluate: Samples
+    reporter: Reporter
+    stop: StopRequest
+    finish: Callable[[Trainee, Counts, dict[str, Any]], None]
+    failed: Callable[[Trainee, str, str, dict[str, Any]], None]
+    workers: int = 0
+    checkpoint_seconds: float = 20.0
+    alive: list[Trainee] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.alive = list(self.trainees)
+        self.recipe = self.trainees[0].recipe
+        self.taps = frozenset(tap for trainee in self.trainees for tap in trainee.method.taps)
+        self._teacher_watch = Stopwatch(self.setting.device)
+        self._last_checkpoint = time.monotonic()
+
+    def guarded(self, trainee: Trainee, action: Callable[[], object]) -> None:
+        """Do something for one member; whatever goes wrong ends that member alone."""
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - a companion must not suffer, whatever it is
+            self._drop(trainee, error)
+
+    def _drop(self, trainee: Trainee, error: Exception) -> None:
+        self.alive.remove(trainee)
+        details: dict[str, Any] = {"iteration": trainee.iteration, "terms": dict(trainee.terms)}
+        if not isinstance(error, Diverged):
+            try:
+                trainee.settle()
+            except Diverged as cause:
+                error = cause
+            except Exception:  # noqa: BLE001, S110 - the first error is the one to tell
+                pass
+        if isinstance(error, Diverged):
+            details |= {"iteration": error.iteration, "terms": error.terms}
+            self.failed(trainee, "diverged", str(error), details)
+            return
+        if isinstance(error, torch.OutOfMemoryError):
+            torch.cuda.empty_cache()
+            reason = f"out of memory: {str(error).splitlines()[0]} Use a smaller recipe.batch_size for all cells."
+        elif isinstance(error, OSError):
+            reason = write_problem(trainee.folder.path, error)
+        else:
+            reason = f"{type(error).__name__}: {error}" if not isinstance(error, BenchError) else str(error)
+        details["traceback"] = "".join(traceback.format_exception(error))
+        self.failed(trainee, "failed", reason, details)
+
+    def run(self) -> None:
+        """Train to the end, or until a stop is requested.
+
+        Raises:
+            Interrupted: a stop was requested; every member is checkpointed.
+            BenchError: a sample could not be read; every member is checkpointed.
+        """
+        start = min((trainee.iteration for trainee in self.alive), default=self.recipe.iterations)
+        try:
+            for iteration, (images, target) in enumerate(self._batches(start), start):
+                self._iterate(iteration, images, target)
+                if not self.alive:
+                    return
+                if self.stop.requested and iteration + 1 < self.recipe.iterations:
+                    raise Interrupted(self.stop.signal_number)
+        except (BenchError, Interrupted):
+            self._checkpoint_all()
+            raise
+        except RuntimeError:
+            # a signal to the whole process group ends the loader's workers as well, which torch reports as a fault
+            if not self.stop.requested:
+                raise
+            self._checkpoint_all()
+            raise Interrupted(self.stop.signal_number) from None
+        for trainee in list(self.alive):
+            self.guarded(trainee, lambda trainee=trainee: self._conclude(trainee))  # type: ignore[misc]
+
+    def _batches(self, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        seed = self.trainees[0].cell.seed
+        order = BatchOrder(len(self.train), self.recipe.batch_size, seed)
+        transform = build_train_transform(self.recipe.augment, self.setting.info)
+        yield from train_loader(
+            self.train,
+            transform,
+            order,
+            seed=seed,
+            start_iteration=start,
+            iterations=self.recipe.iterations,
+            workers=self.workers,
+        )
+
+    def _iterate(self, iteration: int, images: Tensor, target: Tensor) -> None:
+        live = [trainee for trainee in self.alive if trainee.iteration <= iteration]
+        batch = to_batch(images, target, self.setting)
+        views = Views(batch.images, self.setting, self.recipe.channels_last)
+        teacher_outputs = self._teach(live, views)
+        for trainee in live:
+            images_for_it = views.of(trainee.student)
+            self.guarded(trainee, lambda t=trainee, i=images_for_it: t.step(batch, i, teacher_outputs))  # type: ignore[misc]
+        self._after(iteration + 1)
+
+    def _teach(self, live: list[Trainee], views: Views) -> Outputs | None:
+        if self.teacher is None or not any(trainee.method.needs_teacher for trainee in live):
+            return None
+        images = views.of(self.teacher)
+        # no_grad rather than inference_mode: autograd refuses to save inference tensors, which losses do.
+        with self._teacher_watch, torch.no_grad(), self._autocast():
+            outputs = self.teacher(images)
+        kept = Outputs(
+            outputs.logits.float(),
+            None if outputs.embedding is None else outputs.embedding.float(),
+            tuple(stage.float() for stage in outputs.stages) if "stages" in self.taps else (),
+            model=self.teacher,
+        )
+        return kept.keep(self.taps)
+
+    def _autocast(self) -> torch.autocast:
+        dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(self.recipe.precision)
+        return torch.autocast(self.setting.device.type, dtype=dtype, enabled=dtype is not None)
+
+    def _after(self, done: int) -> None:
+        recipe = self.recipe
+        logged = done % recipe.log_every == 0 or done == recipe.iterations
+        scored = done in recipe.evaluation_points()
+        due = time.monotonic() - self._last_checkpoint >= self.checkpoint_seconds
+        self.reporter.step(done, recipe.iterations)
+        if not (logged or scored or due or self.stop.requested):
+            return
+        self._settle()
+        for trainee in list(self.alive):
+            if trainee.iteration != done:
+                continue
+            if logged:
+                trainee.log()
+                self.reporter.terms(trainee.cell, done, trainee.terms)
+            if scored and done < recipe.iterations:
+                self.guarded(trainee, lambda t=trainee: self._score(t))  # type: ignore[misc]
+        if due and done < recipe.iterations:
+            self._checkpoint_all()
+
+    def _settle(self) -> None:
+        teacher_s = self._teacher_watch.take()
+        for trainee in list(self.alive):
+            if trainee.method.needs_teacher:
+                trainee.costs.teacher_s += teacher_s
+            self.guarded(trainee, trainee.settle)
+
+    def _checkpoint_all(self) -> None:
+        self._settle()
+        for trainee in list(self.alive):
+            self.guarded(trainee, trainee.save_checkpoint)
+        self._last_checkpoint = time.monotonic()
+
+    def _score(self, trainee: Trainee) -> tuple[Counts, dict[str, Any]]:
+        watch = Stopwatch(self.setting.device)
+        with watch, trainee.stream.active():
+            counts, metrics = evaluate(
+                trainee.student, self.evaluate, trainee.task, self.setting, trainee.recipe.eval_batch_size, self.workers
+            )
+        trainee.student.train()
+        trainee.costs.eval_s += watch.take()
+        trainee.evals.append({"iteration": trainee.iteration, trainee.task.primary_metric: metrics["miou"]})
+        self.reporter.score(trainee.cell, trainee.iteration, metrics["miou"])
+        return counts, metrics
+
+    def _conclude(self, trainee: Trainee) -> None:
+        trainee.settle()
+        trainee.require_finite_weights()
+        counts, metrics = self._score(trainee)
+        self.finish(trainee, counts, metrics)
+        self.alive.remove(trainee)
+
+
+class Views:
+    """A batch's images, normalised once for each normalisation that some model wants.
+
+    Args:
+        images: N x 3 x H x W in 0..1.
+        setting: gives the dataset's own mean and standard deviation.
+        channels_last: memory format of the result.
+    """
+
+    def __init__(self, images: Tensor, setting: Setting, channels_last: bool) -> None:
+        self._images = images
+        self._info = setting.info
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self._made: dict[tuple[tuple[float, ...], tuple[float, ...]], Tensor] = {}
+
+    def of(self, model: SegmentationModel) -> Tensor:
+        """Return the images as a model wants them."""
+        mean, std = model.mean or self._info.mean, model.std or self._info.std
+        if (mean, std) not in self._made:
+            options = {"device": self._images.device, "dtype": self._images.dtype}
+            shift = torch.tensor(mean, **options).view(1, 3, 1, 1)  # type: ignore[arg-type]
+            scale = torch.tensor(std, **options).view(1, 3, 1, 1)  # type: ignore[arg-type]
+            self._made[mean, std] = ((self._images - shift) / scale).contiguous(memory_format=self._format)
+        return self._made[mean, std]
+
+
+def to_batch(images: Tensor, target: Tensor, setting: Setting) -> Batch:
+    """Move a loaded batch to the training device; images become float32 in 0..1."""
+    moved = images.to(setting.device, non_blocking=True).float() / 255
+    return Batch(moved, target.to(setting.device, non_blocking=True).long(), setting.info.ignore_index)
+
+
+def evaluate(
+    model: SegmentationModel, samples: Samples, task: Segmentation, setting: Setting, batch_size: int, workers: int
+) -> tuple[Counts, dict[str, Any]]:
+    """Score a model on a split at label resolution, whole images; it is left in evaluation mode.
+
+    Returns:
+        Per-image confusion counts, and the metrics over the whole split.
+    """
+    model.eval()
+    workers = 0 if isinstance(samples, InMemory) else workers  # new workers would decode again what is kept here
+    evaluator = task.evaluator()
+    with torch.inference_mode():
+        for images, target in eval_loader(samples, batch_size, workers):
+            batch = to_batch(images, target, setting)
+            view = Views(batch.images, setting, task.recipe.channels_last).of(model)
+            evaluator.update(model(view), batch.target)
+    return evaluator.counts(), evaluator.scores()

@@ -1,0 +1,1 @@
+"""Teachers, one file a family."""

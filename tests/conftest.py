@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import registry
+
+SHAPES = Path(__file__).parent / "plugins" / "shapes.py"
+MATRIX = {
+    "dataset": "shapes",
+    "recipe": "{iterations: 20, batch_size: 8, augment: {crop: 32}}",
+    "pairs": "[{teacher: net_large, student: net_small}]",
+    "methods": "[none, kd]",
+    "seeds": "[0]",
+    "plugins": f"[{SHAPES}]",
+}
+"""A small matrix: every value is the YAML text of one line, so line 1 is the dataset and line 4 the methods."""
+
+MatrixFile = Callable[..., Path]
+
+
+@pytest.fixture
+def matrix_file(tmp_path: Path) -> MatrixFile:
+    """Write the small matrix with some lines changed (text), added (text) or left out (None); return its path."""
+
+    def write(name: str = "m.yaml", **lines: str | None) -> Path:
+        path = tmp_path / name
+        path.write_text("".join(f"{key}: {text}\n" for key, text in {**MATRIX, **lines}.items() if text is not None))
+        return path
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def _own_registries() -> Iterator[None]:
+    """Plug-ins register for the whole process: put back what was registered before the test."""
+    registry.discover()
+    entries = {name: known.snapshot() for name, known in registry.REGISTRIES.items()}
+    broken = dict(registry._broken)
+    yield
+    for name, known in registry.REGISTRIES.items():
+        known.restore(entries[name])
+    registry._broken.clear()
+    registry._broken.update(broken)

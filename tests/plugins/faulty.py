@@ -1,0 +1,52 @@
+"""Methods that go wrong on purpose, and one that draws random numbers and keeps state."""
+
+import torch
+from torch import nn
+
+from bench.method import Method, Pair, methods
+
+
+@methods.register("raises")
+class Raises(Method):
+    """Raises at a given iteration."""
+
+    def __init__(self, pair: Pair, *, at: int = 5) -> None:
+        super().__init__(pair)
+        self.at = at
+
+    def forward(self, student, teacher, batch, step):
+        if step.iteration == self.at:
+            raise RuntimeError("broken on purpose")
+        return {"raises": 0.1 * student.logits.square().mean()}
+
+
+@methods.register("explodes")
+class Explodes(Method):
+    """Gives a non-finite term at a given iteration."""
+
+    def __init__(self, pair: Pair, *, at: int = 4) -> None:
+        super().__init__(pair)
+        self.at = at
+
+    def forward(self, student, teacher, batch, step):
+        factor = float("nan") if step.iteration == self.at else 1.0
+        return {"explodes": factor * student.logits.square().mean()}
+
+
+@methods.register("stateful")
+class Stateful(Method):
+    """An adapter, a buffer and a random draw: everything that resume must carry over."""
+
+    taps = ("logits", "embedding")
+
+    def __init__(self, pair: Pair, *, weight: float = 1.0) -> None:
+        super().__init__(pair)
+        self.adapter = nn.Conv2d(pair.student.embedding.channels, pair.teacher.embedding.channels, 1)
+        self.register_buffer("seen", torch.zeros(()))
+        self.weight = weight
+
+    def forward(self, student, teacher, batch, step):
+        self.seen += 1
+        noise = torch.rand((), device=student.logits.device)
+        difference = self.adapter(student.embedding) - teacher.embedding
+        return {"feature": self.weight * (1 + noise) / self.seen * difference.square().mean()}

@@ -1,0 +1,104 @@
+"""Imports run downward only."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = {
+    folder: sorted(path for path in (ROOT / folder).rglob("*.py"))
+    for folder in ("bench", "methods", "students", "teachers")
+}
+
+
+def imported(path: Path, module_level_only: bool = False) -> Iterator[str]:
+    """Yield the modules that a file imports, those for type checkers left out."""
+    pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if module_level_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        pending.extend(ast.iter_child_nodes(node))
+
+
+def of(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("path", FILES["bench"], ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_harness_knows_no_method_student_or_teacher(path: Path) -> None:
+    assert [module for module in imported(path) if of(module, "methods", "students", "teachers")] == []
+
+
+def test_only_discovery_imports_by_name() -> None:
+    by_name = [
+        path.relative_to(ROOT).as_posix()
+        for path in FILES["bench"]
+        if any(of(module, "importlib.import_module", "runpy") for module in imported(path))
+        or "import_module(" in path.read_text()
+        or "__import__" in path.read_text()
+    ]
+    assert by_name == ["bench/registry.py"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [
+        ("methods", ("bench.method", "torch")),
+        ("students", ("bench.models", "torch")),
+        ("teachers", ("bench.models", "torch")),
+    ],
+)
+def test_entries_know_only_their_contract(folder: str, allowed: tuple[str, ...]) -> None:
+    assert len(FILES[folder]) > 1
+    for path in FILES[folder]:
+        for module in imported(path):
+            assert of(module, *allowed, *sys.stdlib_module_names), f"{path} imports {module}"
+
+
+def bench_file(module: str) -> Path | None:
+    """Return the file of ``bench.x`` or of ``bench.x.name``."""
+    for name in (module, module.rpartition(".")[0]):
+        base = ROOT / name.replace(".", "/")
+        for path in (base.with_suffix(".py"), base / "__init__.py"):
+            if of(name, "bench") and path.is_file():
+                return path
+    return None
+
+
+def reached(start: Path) -> Iterator[tuple[Path, str]]:
+    """Yield ``(file, module)`` for everything that importing a file imports, through the harness's own modules."""
+    seen, pending = set(), [start]
+    while pending:
+        path = pending.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for module in imported(path, module_level_only=True):
+            yield path, module
+            if (file := bench_file(module)) is not None:
+                pending.append(file)
+
+
+@pytest.mark.parametrize(
+    "name", ["store", "leaderboard", "report/__init__", "report/plots", "cli", "results", "scores"]
+)
+def test_tables_are_made_without_torch(name: str) -> None:
+    for path, module in reached(ROOT / "bench" / f"{name}.py"):
+        assert not of(module, "torch", "torchvision", "timm", "lightning_fabric"), f"{path} imports {module}"
+
+
+def test_the_walk_would_notice_torch() -> None:
+    assert any(of(module, "torch") for _, module in reached(ROOT / "bench" / "plan.py"))
