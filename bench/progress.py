@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from bench.cells import Cell
 
@@ -54,6 +55,10 @@ class Pace:
         self.total = total
         self.done = 0
         self._recent: deque[float] = deque(maxlen=200)
+
+    def skip(self, iterations: int) -> None:
+        """So many iterations were done before, in another process."""
+        self.done += iterations
 
     def tick(self) -> None:
         """One more iteration is done."""
@@ -110,6 +115,7 @@ class PlainReporter:
     def group(self, name: str, cells: list[Cell], start: int, iterations: int) -> None:
         """Print the group and its members."""
         self._terms = {}
+        self._pace.skip(start)
         resumed = f", from iteration {start}" if start else ""
         self._print(f"group: {name}: {len(cells)} cells, {iterations} iterations{resumed}")
 
@@ -168,12 +174,12 @@ class LiveReporter:
         self._live.__exit__(kind, error, trace)
 
     def _render(self) -> Stack:
-        table = Table(title=self._title, title_justify="left", expand=False)
+        table = Table(expand=False)
         for heading in ("method", "state", "loss terms", "mIoU"):
             table.add_column(heading, overflow="ellipsis", no_wrap=True)
         for row in self._rows.values():
             table.add_row(*(escape(row[key]) for key in ("label", "state", "terms", "miou")))
-        return Stack(table, self._bars)
+        return Stack(Text(self._title, no_wrap=True), table, self._bars)
 
     def begin(self, total_iterations: int) -> None:
         """Set up the bars."""
@@ -182,8 +188,11 @@ class LiveReporter:
 
     def group(self, name: str, cells: list[Cell], start: int, iterations: int) -> None:
         """Show a new table."""
-        self._title = f"{escape(name)}: iteration {start} of {iterations}"
         self._name = name
+        self._title = f"{name}: iteration {start} of {iterations}"
+        self._pace.skip(start)
+        if self._task is not None:
+            self._bars.update(self._task, advance=start)
         self._rows = {
             cell.id: {"label": cell.method.label, "state": "running", "terms": "", "miou": "-"} for cell in cells
         }
@@ -191,7 +200,7 @@ class LiveReporter:
     def step(self, done: int, iterations: int) -> None:
         """Advance the bars."""
         self._pace.tick()
-        self._title = f"{escape(self._name)}: iteration {done} of {iterations}"
+        self._title = f"{self._name}: iteration {done} of {iterations}"
         if self._task is not None:
             self._bars.update(self._task, advance=1, eta=f"ETA {self._pace.eta()}")
 

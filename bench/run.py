@@ -5,10 +5,10 @@ from __future__ import annotations
 import fnmatch
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.engines.local import Engine, find_device
-from bench.errors import BenchError
+from bench.errors import BenchError, Interrupted
 from bench.matrix import LoadedMatrix, load_matrix
 from bench.models.base import build_model
 from bench.plan import Plan, PlannedCell, build_plan
@@ -63,11 +63,14 @@ def run_matrix(request: Request, settings: Settings, reporter: PlainReporter | L
         write_plan(plan, request)
         with reporter:
             reporter.begin(_iterations(plan))
-            plan = _train_teachers(loaded, plan, settings, reporter, stop)
-            engine = Engine(plan, settings, reporter, stop)
-            engine.train(plan.groups, plan.run)
-    settings_now = Settings(**{**vars(settings), "retrain": (), "accept_stale": True})
-    return build_plan(loaded, settings_now)
+            try:
+                plan = _train_teachers(loaded, plan, settings, reporter, stop)
+                Engine(plan, settings, reporter, stop).train(plan.groups, plan.run)
+            except Interrupted:
+                done = sum(plan.run.cell(planned.cell.id).state()[0] == "done" for planned in plan.cells)
+                reporter.message(f"{done} of {len(plan.cells)} cells are done")
+                raise
+    return build_plan(loaded, replace(settings, retrain=(), accept_stale=True))
 
 
 def _prepare_data(plan: Plan) -> None:
@@ -83,7 +86,7 @@ def _train_teachers(
         with plan.teachers_run.writing():
             engine = Engine(plan, settings, reporter, stop)
             engine.train(plan.teacher_groups, plan.teachers_run)
-    plan = build_plan(loaded, Settings(**{**vars(settings), "accept_stale": settings.accept_stale}))
+    plan = build_plan(loaded, settings)
     unusable = [planned for planned in plan.teachers if planned.state in ("failed", "diverged", "corrupt")]
     if unusable:
         raise BenchError(

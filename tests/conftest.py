@@ -25,8 +25,8 @@ MatrixFile = Callable[..., Path]
 def matrix_file(tmp_path: Path) -> MatrixFile:
     """Write the small matrix with some lines changed (text), added (text) or left out (None); return its path."""
 
-    def write(name: str = "m.yaml", **lines: str | None) -> Path:
-        path = tmp_path / name
+    def write(file_name: str = "m.yaml", /, **lines: str | None) -> Path:
+        path = tmp_path / file_name
         path.write_text("".join(f"{key}: {text}\n" for key, text in {**MATRIX, **lines}.items() if text is not None))
         return path
 

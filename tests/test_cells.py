@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from bench import cells
 from bench.cells import Cell, DatasetSpec, MethodSpec, ModelSpec, TeacherSpec
+from bench.data.transforms import Augment
 from bench.recipe import NOT_IN_KEY, Recipe
 
 CELL = Cell(
@@ -19,7 +20,7 @@ CELL = Cell(
     student=ModelSpec(name="small", options={"width": 4}),
     method=MethodSpec(name="kd", params={"tau": 1.0}, label="kd"),
     seed=0,
-    recipe=Recipe(iterations=100),
+    recipe=Recipe(iterations=100, augment=Augment(crop=(32, 32))),
 )
 
 MUTATIONS: dict[str, Any] = {
@@ -116,7 +117,7 @@ def test_a_change_of_the_harness_numerics_changes_every_key(monkeypatch: pytest.
 
 
 def test_the_key_does_not_depend_on_how_numbers_and_options_are_written() -> None:
-    recipe = Recipe.model_validate({"iterations": 100.0, "optimizer": {"lr": "1e-3"}})
+    recipe = Recipe.model_validate({"iterations": 100.0, "optimizer": {"lr": "1e-3"}, "augment": {"crop": 32}})
     assert changed(CELL, "recipe", recipe).key == CELL.key
     one = DatasetSpec(name="shapes", options={"a": 1, "b": 2})
     other = DatasetSpec(name="shapes", options={"b": 2, "a": 1})

@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,9 @@ def test_a_plugin_must_exist_and_be_python(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[registry.BrokenPlugin]]:
+def installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], list[registry.BrokenPlugin]]]:
     """Discover anew with one distribution installed that offers ``dist_plugin:entry`` as a method."""
 
     def discover_with(source: str) -> list[registry.BrokenPlugin]:

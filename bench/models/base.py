@@ -27,9 +27,13 @@ class SegmentationModel(nn.Module):
         std: RGB standard deviation in 0..1 to divide by; None takes the dataset's.
     """
 
-    auxiliary: nn.Module | None = None
+    auxiliary: nn.Module | None
     mean: ClassVar[tuple[float, float, float] | None] = None
     std: ClassVar[tuple[float, float, float] | None] = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auxiliary = None
 
     def forward(self, images: Tensor) -> Outputs:
         """Return the outputs for a batch of images."""

@@ -87,6 +87,7 @@ COLUMNS = (
     Column("Pixel acc. (%)", lambda row: percent(row.pixel_accuracy), 30),
     Column("Params", lambda row: quantity(row.params), 60),
     Column("MACs", lambda row: quantity(row.macs, digits=2), 55),
+    Column("FLOPs", lambda row: quantity(row.flops, digits=2), 15),
     Column("FPS", _fps, 70),
     Column("Cost", lambda row: "" if row.cost_rel is None else f"{row.cost_rel:.2f}\N{MULTIPLICATION SIGN}", 80),
     Column("Peak mem. (MiB)", lambda row: "" if row.peak_mem_mib is None else f"{row.peak_mem_mib:.0f}", 20),

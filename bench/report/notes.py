@@ -23,7 +23,7 @@ def reading_notes(board: Board) -> list[str]:
         "mIoU and gain are means over n seeds, ± the sample standard deviation over them; one seed is shown without ±.",
         f"mIoU: one confusion matrix over the whole split, ignored pixels not counted; {ABSENT_CLASS_POLICY} "
         f"({_classes(done)}).",
-        f"Params and MACs: the student at inference; MACs are the multiply-accumulate operations of one forward pass"
+        f"Params, MACs and FLOPs: the student at inference; 1 MAC (multiply-accumulate) = 2 FLOPs, of one forward pass"
         f"{f' at {_list(shapes)}' if shapes else ''}.",
         f"Cost: training time, each cell as if it had run alone, relative to {BASELINE} on the same seeds and device.",
     ]

@@ -1,0 +1,99 @@
+"""The documents are true: their commands run, their examples load, what they name exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import cli
+from bench.matrix import load_matrix, presets
+from tests.data.test_camvid import make_camvid
+from tests.harness import PLUGINS, records, run, write_matrix
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return [re.sub(r"^ {3}", "", body, flags=re.M) for body in re.findall(rf"```{language}\n(.*?)```", text, re.S)]
+
+
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for block in blocks(README, "sh")
+    for line in block.splitlines()
+    if line.startswith("python -m bench")
+]
+
+
+def test_the_readme_opens_with_two_commands_and_ci_runs_the_second():
+    first, second = (block.strip() for block in blocks(README, "sh")[:2])
+    assert first.endswith("python -m bench run --matrix quick.yaml")
+    assert second.endswith("tox")
+    ci = (ROOT / ".ci" / "run").read_text().replace("--quiet ", "").splitlines()
+    assert second.split(" && ") == [line for line in ci if ".venv" in line]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys, command):
+    make_camvid(tmp_path / "DATA" / "camvid")
+    monkeypatch.chdir(tmp_path)
+    short = ["--set", "recipe.iterations=2", "--set", "teacher_recipe.iterations=2", "--set", "recipe.augment.crop=32"]
+    short += ["--set", "recipe.batch_size=2", "--set", "seeds=[0]"]
+    if " report " in command:
+        monkeypatch.setattr(sys, "argv", ["bench", "run", "--matrix", "camvid.yaml", "--data-root", "DATA", *short])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == 0
+    arguments = shlex.split(command.removeprefix("python -m "))
+    monkeypatch.setattr(sys, "argv", [*arguments, *(short if arguments[1] == "run" else [])])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0, capsys.readouterr().err
+
+
+def test_there_are_commands_to_try():
+    assert {command.split()[3] for command in COMMANDS} == {"plan", "run", "report", "list"}
+
+
+def test_the_readmes_matrix_loads(tmp_path):
+    (example,) = blocks(README, "yaml")
+    path = tmp_path / "example.yaml"
+    path.write_text(example)
+    assert [choice.label for choice in load_matrix(str(path)).choices] == ["none", "kd", "kd (tau=4)", "cwd"]
+
+
+@pytest.mark.parametrize("name", presets())
+def test_presets_load_and_are_named_in_the_readme(name):
+    load_matrix(name)
+    assert f"`{name}`" in README
+
+
+def test_the_contributing_guides_method_trains_as_a_plug_in(tmp_path):
+    (code,) = blocks((ROOT / "CONTRIBUTING.md").read_text(), "python")
+    (tmp_path / "mine.py").write_text(code)
+    plugins = [str(PLUGINS / "shapes.py"), "mine.py"]
+    plan = run(write_matrix(tmp_path, methods=["none", "mse"], plugins=plugins), tmp_path / "results")
+    state, record = records(plan.run)["mse"]
+    assert state == "done"
+    assert record["terms"] == ["ce", "mse"]
+
+
+def test_linked_documents_exist():
+    for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_the_module_table_of_the_architecture_names_modules_that_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    for row in rows:
+        for name in re.findall(r"`([a-z_/]+)`", row.split("|")[1]):
+            path = ROOT / "bench" / name
+            assert path.is_dir() or path.with_suffix(".py").is_file(), name
