@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bench import options
 from bench.errors import BenchError, did_you_mean, unknown
+from bench.overrides import apply_override
 from bench.recipe import Recipe
 from bench.registry import BrokenPlugin, Registry, datasets, discover, load_plugin, methods, students, teachers
-from bench.yamlfile import Document, KeyPath, dotted, read_value, read_yaml
+from bench.yamlfile import Document, KeyPath, dotted, read_yaml
 
 BASELINE = "none"
 AXES = ("teacher", "student", "method", "seed")
@@ -194,35 +195,9 @@ class _Reader:
         self.data: dict[str, Any] = document.data
         for text in overrides:
             try:
-                self._override(text)
+                self.overridden[apply_override(self.data, text)] = f"--set {text}"
             except BenchError as error:
                 self.problems.extend(error.problems)
-
-    def _override(self, text: str) -> None:
-        key, equals, value = text.partition("=")
-        path = tuple(int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]]+", key.strip()))
-        if not equals or not path:
-            raise BenchError(f"--set {text}: write key.path=value, as in --set recipe.iterations=200")
-        current: Any = self.data
-        for part in path[:-1]:
-            if isinstance(current, dict) and isinstance(part, str):
-                if isinstance(current.get(part), str) and part in ("dataset", "teacher", "student"):
-                    current[part] = {"name": current[part]}
-                current = current.setdefault(part, {})
-            elif isinstance(current, list) and isinstance(part, int) and part < len(current):
-                if isinstance(current[part], str):
-                    current[part] = {"name": current[part]}
-                current = current[part]
-            else:
-                raise BenchError(f"--set {text}: '{part}' is not a key there")
-        last = path[-1]
-        fits = isinstance(current, dict) or (
-            isinstance(current, list) and isinstance(last, int) and last < len(current)
-        )
-        if not fits:
-            raise BenchError(f"--set {text}: '{last}' cannot be set there")
-        current[last] = read_value(value)
-        self.overridden[path] = f"--set {text}"
 
     def where(self, path: KeyPath) -> str:
         for length in range(len(path), 0, -1):

@@ -2,275 +2,14 @@
 
 from __future__ import annotations
 
-import fnmatch
-import inspect
-import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
-
-from bench.cells import Cell, DatasetSpec, MethodSpec, ModelSpec, TeacherSpec
-from bench.data.base import SegmentationData
-from bench.errors import BenchError, Unsupported
-from bench.matrix import BASELINE, LoadedMatrix, MethodChoice, Model, PairEntry
-from bench.method import Method, OutputSpec, Pair
-from bench.models.base import build_model, output_spec
-from bench.options import resolve
-from bench.registry import Entry, datasets, describe_error, methods, students, teachers
+from bench.cells import TeacherSpec
+from bench.errors import BenchError
+from bench.matrix import LoadedMatrix
+from bench.planned import Group, Plan, PlannedCell
+from bench.planner import Planner
 from bench.settings import Settings
-from bench.store import CONFIG, RESULT, STUDENT, CellFolder, Record, RunFolder, digest, file_digest
-from bench.weights import read_weights, require_fit
 
-TEACHERS = "teachers"
-FINISHED = frozenset({"done", "diverged"})
-
-
-@dataclass(frozen=True)
-class PlannedCell:
-    """A cell with its state.
-
-    Attributes:
-        cell: what to train.
-        state: ``planned``, ``interrupted``, ``done``, ``failed``, ``diverged``, ``stale``, ``corrupt`` or ``skipped``.
-        reason: why, for the states that need one.
-        provenance: digests of code, data and versions that a result made now would carry.
-    """
-
-    cell: Cell
-    state: str
-    reason: str = ""
-    provenance: Record = field(default_factory=dict)
-
-    @property
-    def to_train(self) -> bool:
-        """Whether a run will train it."""
-        return self.state not in FINISHED and self.state != "skipped"
-
-
-@dataclass(frozen=True)
-class Group:
-    """Cells that see the same batches and the same frozen teacher, trained in lockstep.
-
-    Attributes:
-        cells: members that are still to be trained.
-        teacher: the teacher that some member listens to, or None.
-    """
-
-    cells: tuple[PlannedCell, ...]
-    teacher: TeacherSpec | None
-
-    @property
-    def name(self) -> str:
-        """How the group is told to the user."""
-        first = self.cells[0].cell
-        pair = f"{self.teacher.name} -> {first.student.name}" if self.teacher else first.student.name
-        return f"{first.dataset.name}, {pair}, seed {first.seed}"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that a matrix asks for.
-
-    Attributes:
-        name: of the matrix, and of its result folder.
-        run: the result folder.
-        teachers_run: the folder of teachers trained by the harness, shared by all matrices.
-        data: the dataset.
-        cells: every cell of the matrix.
-        teachers: cells that train a teacher without weights.
-        weights: files given for models, by name and digest.
-        groups: what is left to train, in order.
-    """
-
-    name: str
-    run: RunFolder
-    teachers_run: RunFolder
-    data: SegmentationData
-    cells: tuple[PlannedCell, ...]
-    teachers: tuple[PlannedCell, ...]
-    weights: Mapping[str, Path]
-    groups: tuple[Group, ...]
-
-    @property
-    def teacher_groups(self) -> tuple[Group, ...]:
-        """One group for each teacher that is still to be trained."""
-        return tuple(Group((teacher,), None) for teacher in self.teachers if teacher.to_train)
-
-
-class _Planner:
-    def __init__(self, loaded: LoadedMatrix, settings: Settings) -> None:
-        self.loaded, self.matrix, self.settings = loaded, loaded.matrix, settings
-        entry = datasets.get(self.matrix.dataset.name)
-        given = resolve(entry.builder, self.matrix.dataset.options)
-        self.data: SegmentationData = entry.builder(settings.locations, **given)
-        self.dataset = DatasetSpec(
-            name=self.matrix.dataset.name,
-            options=given,
-            train_split=self.matrix.dataset.train_split,
-            eval_split=self.matrix.dataset.eval_split or self.data.info.eval_split,
-        )
-        self.run = RunFolder(settings.results / self.matrix.name)
-        self.teachers_run = RunFolder(settings.results / TEACHERS)
-        self.weights: dict[str, Path] = {}
-        self._specs: dict[str, OutputSpec] = {}
-        self._code: dict[str, str] = {}
-        self._trained: dict[str, str | None] = {}
-        self._fingerprint: str | None = None
-
-    def model_spec(self, model: Model) -> ModelSpec:
-        given = resolve(students.get(model.name).builder, model.options)
-        sha256 = None
-        if model.weights is not None:
-            path = _resolved(model.weights, self.loaded.path.parent)
-            sha256 = file_digest(path)
-            self.weights[sha256] = path
-        return ModelSpec(name=model.name, options=given, weights_sha256=sha256)
-
-    def teacher_cell(self, model: Model) -> Cell:
-        return Cell(
-            dataset=self.dataset,
-            teacher=None,
-            student=self.model_spec(model.model_copy(update={"weights": None})),
-            method=MethodSpec(name=BASELINE, params={}, label=BASELINE),
-            seed=self.matrix.teacher_seed,
-            recipe=self.matrix.recipe_of_teachers(),
-        )
-
-    def teacher_spec(self, model: Model) -> TeacherSpec:
-        spec = self.model_spec(model)
-        trained_by = None if spec.weights_sha256 else self.teacher_cell(model).key
-        return TeacherSpec(**spec.model_dump(), trained_by=trained_by)
-
-    def cells(self) -> list[Cell]:
-        found: dict[str, Cell] = {}
-        rows = itertools.product(self.matrix.pairs, self.matrix.seeds, self.loaded.choices)
-        for entry, seed, choice in rows:
-            if self._wanted(entry, seed, choice):
-                cell = self._cell(entry, seed, choice)
-                found.setdefault(cell.key, cell)
-        if not found:
-            raise BenchError(
-                f"{self.loaded.path}: no cell is left after include and exclude: "
-                f"include={self.matrix.include}, exclude={self.matrix.exclude}. Loosen one of them."
-            )
-        return list(found.values())
-
-    def _cell(self, entry: PairEntry, seed: int, choice: MethodChoice) -> Cell:
-        listens = choice.name not in methods or getattr(methods.get(choice.name).builder, "needs_teacher", True)
-        return Cell(
-            dataset=self.dataset,
-            teacher=self.teacher_spec(entry.teacher) if listens else None,
-            student=self.model_spec(entry.student),
-            method=MethodSpec(name=choice.name, params=choice.params, label=choice.label),
-            seed=seed,
-            recipe=self.matrix.recipe,
-        )
-
-    def _wanted(self, entry: PairEntry, seed: int, choice: MethodChoice) -> bool:
-        axes = {
-            "teacher": (entry.teacher.name,),
-            "student": (entry.student.name,),
-            "method": (choice.name, choice.label),
-            "seed": (str(seed),),
-        }
-        included = not self.matrix.include or any(_matches(rule, axes) for rule in self.matrix.include)
-        return included and not any(_matches(rule, axes) for rule in self.matrix.exclude)
-
-    def planned(self, cell: Cell, run: RunFolder) -> PlannedCell:
-        if cell.method.name in self.loaded.unavailable:
-            return PlannedCell(cell, "skipped", self.loaded.unavailable[cell.method.name])
-        try:
-            self._require_support(cell)
-        except Unsupported as verdict:
-            return PlannedCell(cell, "skipped", str(verdict))
-        provenance = self.provenance(cell)
-        folder = run.cell(cell.id)
-        state, record = folder.state()
-        if any(fnmatch.fnmatch(cell.id, pattern) for pattern in self.settings.retrain):
-            return PlannedCell(cell, "stale" if state != "planned" else "planned", "asked to train again", provenance)
-        if state == "planned":
-            return PlannedCell(cell, state, "", provenance)
-        changes = _changes(folder.config().get("provenance"), provenance, self._data_changed)
-        if state == "done" and run is self.teachers_run and self._weights_damaged(folder, record):
-            return PlannedCell(cell, "corrupt", f"{STUDENT} does not match the digest in {RESULT}", provenance)
-        if changes and state == "done" and self.settings.accept_stale:
-            return PlannedCell(cell, state, "accepted though stale: " + "; ".join(changes), provenance)
-        if changes and state != "corrupt":
-            return PlannedCell(cell, "stale", "; ".join(changes), provenance)
-        return PlannedCell(cell, state, str(record.get("reason", "")), provenance)
-
-    def _require_support(self, cell: Cell) -> None:
-        student = self.spec(cell.student)
-        teacher = self.spec(cell.teacher) if cell.teacher else student
-        info = self.data.info
-        for role, model, spec in (("student", cell.student, student), ("teacher", cell.teacher, teacher)):
-            if model is not None and spec.logits.channels != info.num_classes:
-                raise BenchError(
-                    f"{role} '{model.name}' gives {spec.logits.channels} classes, dataset '{cell.dataset.name}' has "
-                    f"{info.num_classes}: {', '.join(info.class_names[:20])}"
-                )
-        pair = Pair(info.num_classes, info.ignore_index, student, teacher)
-        _build_method(methods.get(cell.method.name), pair, cell.method.params)
-
-    def spec(self, model: ModelSpec) -> OutputSpec:
-        key = digest(model.model_dump(mode="json"))
-        if key not in self._specs:
-            size = self.matrix.recipe.augment.crop or (256, 256)
-            try:
-                module = build_model(model.name, self.data.info.num_classes, model.options, device="meta")
-                self._specs[key] = output_spec(module, (size[0], size[1]))
-            except BenchError:
-                raise
-            except Exception as error:  # a builder's own code meets the options of a matrix here for the first time
-                raise BenchError(
-                    f"model '{model.name}' with {model.options or 'no options'} and input {size[0]}x{size[1]} "
-                    f"does not work: {describe_error(error)}"
-                ) from error
-            if model.weights_sha256:
-                path = self.weights[model.weights_sha256]
-                require_fit(module, read_weights(path), f"{path} (model '{model.name}')")
-        return self._specs[key]
-
-    def provenance(self, cell: Cell) -> Record:
-        record: Record = {
-            "method": methods.get(cell.method.name).code_digest,
-            "student": self._model_code(cell.student),
-            "torch": version("torch"),
-        }
-        if cell.teacher:
-            record["teacher"] = self._model_code(cell.teacher)
-            record["teacher_weights"] = cell.teacher.weights_sha256 or self._trained_digest(cell.teacher)
-        return record
-
-    def _model_code(self, model: ModelSpec) -> str:
-        key = digest(model.model_dump(mode="json"))
-        if key not in self._code:
-            self._code[key] = model_code(model)
-        return self._code[key]
-
-    def _trained_digest(self, teacher: TeacherSpec) -> str | None:
-        if teacher.key not in self._trained:
-            self._trained[teacher.key] = None
-            for folder in self.teachers_run.cells():
-                if folder.cell_id.endswith(f".{teacher.key[:12]}") and folder.state()[0] == "done":
-                    self._trained[teacher.key] = file_digest(folder.path / STUDENT)
-        return self._trained[teacher.key]
-
-    @staticmethod
-    def _weights_damaged(folder: CellFolder, record: Record) -> bool:
-        return bool(file_digest(folder.path / STUDENT) != record["files"].get(STUDENT))
-
-    def _data_changed(self, fingerprint: str) -> bool:
-        if self._fingerprint is None:
-            try:
-                self.data.require()
-                self._fingerprint = self.data.fingerprint()
-            except BenchError:
-                self._fingerprint = ""
-        return bool(self._fingerprint) and self._fingerprint != fingerprint
+__all__ = ["Group", "Plan", "PlannedCell", "build_plan"]
 
 
 def build_plan(loaded: LoadedMatrix, settings: Settings) -> Plan:
@@ -279,27 +18,34 @@ def build_plan(loaded: LoadedMatrix, settings: Settings) -> Plan:
     Raises:
         BenchError: no cell is left, every cell is skipped, or a model's class count differs from the dataset's.
     """
-    planner = _Planner(loaded, settings)
+    planner = Planner(loaded, settings)
     cells = [planner.planned(cell, planner.run) for cell in planner.cells()]
     if all(planned.state == "skipped" for planned in cells):
         raise BenchError(*dict.fromkeys(f"{planned.cell.method.label} skipped: {planned.reason}" for planned in cells))
-    needed = {planned.cell.teacher.key for planned in cells if planned.cell.teacher and planned.state != "skipped"}
-    training = {}
-    for entry in loaded.matrix.pairs:
-        if entry.teacher.weights is None:
-            cell = planner.teacher_cell(entry.teacher)
-            if cell.key in needed:
-                training[cell.key] = planner.planned(cell, planner.teachers_run)
     return Plan(
         loaded.matrix.name,
         planner.run,
         planner.teachers_run,
         planner.data,
         tuple(cells),
-        tuple(training.values()),
+        tuple(_teachers(planner, cells)),
         planner.weights,
         tuple(_grouped(cells)),
     )
+
+
+def _teachers(planner: Planner, cells: list[PlannedCell]) -> list[PlannedCell]:
+    """Teachers without weights files; one that nobody waits for is left out unless it is there or asked for."""
+    heard = {planned.cell.teacher.key for planned in cells if planned.cell.teacher and planned.state != "skipped"}
+    awaited = {planned.cell.teacher.key for planned in cells if planned.cell.teacher and planned.to_train}
+    found = {}
+    for entry in planner.matrix.pairs:
+        cell = planner.teacher_cell(entry.teacher)
+        if entry.teacher.weights is None and cell.key in heard:
+            teacher = planner.planned(cell, planner.teachers_run)
+            if cell.key in awaited or not teacher.to_train or planner.asked_again(cell):
+                found[cell.key] = teacher
+    return list(found.values())
 
 
 def _grouped(cells: list[PlannedCell]) -> list[Group]:
@@ -318,65 +64,3 @@ def _grouped(cells: list[PlannedCell]) -> list[Group]:
         group.sort(key=lambda planned: order[planned.cell.key])
         groups.append(Group(tuple(group), spec[key]))
     return sorted(groups, key=lambda group: order[group.cells[0].cell.key])
-
-
-def _build_method(entry: Entry[Any], pair: Pair, params: Mapping[str, Any]) -> None:
-    """Try a method on a pair.
-
-    Raises:
-        Unsupported: it refuses the pair, or its own code fails; the other methods are not to suffer for that.
-    """
-    try:
-        method = entry.builder(pair, **params)
-    except Unsupported:
-        raise
-    except Exception as error:
-        raise Unsupported(f"'{entry.name}' ({entry.origin}) cannot be built: {describe_error(error)}") from error
-    if not isinstance(method, Method):
-        raise Unsupported(f"'{entry.name}' ({entry.origin}) is no bench.method.Method")
-
-
-def _changes(recorded: Any, current: Record, data_changed: Any) -> list[str]:
-    """What differs between the making of a result and now, in words."""
-    if not isinstance(recorded, dict):
-        return [f"{CONFIG} does not tell by which code it was made"]
-    words = {
-        "method": "the method's code changed",
-        "student": "the student's code changed",
-        "teacher": "the teacher's code changed",
-        "teacher_weights": "the teacher's weights changed",
-    }
-    changes = []
-    for name in sorted(set(recorded) & set(current)):
-        if recorded[name] != current[name]:
-            changes.append(words.get(name, f"{name} {recorded[name]} -> {current[name]}"))
-    if "dataset" in recorded and data_changed(recorded["dataset"]):
-        changes.append("the content of the dataset changed")
-    return changes
-
-
-def _matches(rule: Mapping[str, Any], axes: Mapping[str, tuple[str, ...]]) -> bool:
-    for axis, wanted in rule.items():
-        patterns = [str(item) for item in (wanted if isinstance(wanted, list) else [wanted])]
-        if not any(fnmatch.fnmatchcase(value, pattern) for value in axes[axis] for pattern in patterns):
-            return False
-    return True
-
-
-@lru_cache(maxsize=256)
-def _source_digest(source: str) -> str:
-    return file_digest(Path(source))[:16] if source and Path(source).is_file() else ""
-
-
-def model_code(model: ModelSpec) -> str:
-    """Return a digest of the source files behind a model: its builder's and its class's."""
-    entry: Entry[Any] = (students if model.name in students.names() else teachers).get(model.name)
-    module = build_model(model.name, 2, model.options, device="meta")
-    return digest([entry.code_digest, _source_digest(inspect.getsourcefile(type(module)) or "")], 16)
-
-
-def _resolved(weights: str, folder: Path) -> Path:
-    for path in (Path(weights).expanduser(), folder / weights):
-        if path.is_file():
-            return path
-    raise BenchError(f"weights not found: {weights} (looked in the current folder and beside the matrix, {folder})")

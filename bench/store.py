@@ -278,8 +278,9 @@ def read_result(folder: Path) -> Record:
         intact = False
     if not intact:
         raise CorruptRecord(f"{RESULT} does not match its digest: it was changed after it was written")
-    files = record.get("files")
-    for name, expected in files.items() if isinstance(files, dict) else ():
+    if not isinstance(record.get("files"), dict):
+        raise CorruptRecord(f"{RESULT} does not list its files")
+    for name, expected in record["files"].items():
         if not (folder / name).is_file():
             raise CorruptRecord(f"{name} is missing")
         if name == COUNTS and file_digest(folder / name) != expected:

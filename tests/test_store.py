@@ -393,3 +393,8 @@ def test_a_run_that_cannot_fit_is_refused(tmp_path: Path) -> None:
     require_space(tmp_path, 1)
     with pytest.raises(BenchError, match=r"^not enough disk space in .* MiB free, about 1000000000000 MiB needed"):
         require_space(tmp_path, 10**12 * 2**20)
+
+
+def test_a_sealed_record_without_its_files_is_corrupt(finished: CellFolder) -> None:
+    write_json(finished.path / RESULT, store.seal({**RECORD, "schema": SCHEMA}))
+    assert finished.state() == ("corrupt", {"reason": f"{RESULT} does not list its files"})
