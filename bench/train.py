@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,6 +61,7 @@ class LockstepGroup:
         self.taps = frozenset(tap for trainee in self.trainees for tap in trainee.method.taps)
         self._teacher_watch = Stopwatch(self.setting.device)
         self._last_checkpoint = time.monotonic()
+        self._listening: list[Trainee] = []
 
     def guarded(self, trainee: Trainee, action: Callable[[], object]) -> None:
         """Do something for one member; whatever goes wrong ends that member alone."""
@@ -82,15 +84,10 @@ class LockstepGroup:
             details |= {"iteration": error.iteration, "terms": error.terms}
             self.failed(trainee, "diverged", str(error), details)
             return
+        details["traceback"] = "".join(traceback.format_exception(error))
+        self.failed(trainee, "failed", describe_failure(error, trainee.folder.path), details)
         if isinstance(error, torch.OutOfMemoryError):
             torch.cuda.empty_cache()
-            reason = f"out of memory: {str(error).splitlines()[0]} Use a smaller recipe.batch_size for all cells."
-        elif isinstance(error, OSError):
-            reason = write_problem(trainee.folder.path, error)
-        else:
-            reason = f"{type(error).__name__}: {error}" if not isinstance(error, BenchError) else str(error)
-        details["traceback"] = "".join(traceback.format_exception(error))
-        self.failed(trainee, "failed", reason, details)
 
     def run(self) -> None:
         """Train to the end, or until a stop is requested.
@@ -110,12 +107,13 @@ class LockstepGroup:
         except (BenchError, Interrupted):
             self._checkpoint_all()
             raise
-        except RuntimeError:
+        except Exception as error:  # noqa: BLE001 - the loader failed: this group ends, others go on
             # a signal to the whole process group ends the loader's workers as well, which torch reports as a fault
-            if not self.stop.requested:
-                raise
-            self._checkpoint_all()
-            raise Interrupted(self.stop.signal_number) from None
+            if self.stop.requested:
+                self._checkpoint_all()
+                raise Interrupted(self.stop.signal_number) from None
+            for trainee in list(self.alive):
+                self._drop(trainee, error)
         for trainee in list(self.alive):
             self.guarded(trainee, lambda trainee=trainee: self._conclude(trainee))  # type: ignore[misc]
 
@@ -135,10 +133,19 @@ class LockstepGroup:
 
     def _iterate(self, iteration: int, images: Tensor, target: Tensor) -> None:
         live = [trainee for trainee in self.alive if trainee.iteration <= iteration]
+        if len(live) > len(self._listening):
+            self._settle()
+        self._listening = live
         batch = to_batch(images, target, self.setting)
         views = Views(batch.images, self.setting, self.recipe.channels_last)
-        teacher_outputs = self._teach(live, views)
-        for trainee in live:
+        try:
+            teacher_outputs = self._teach(live, views)
+        except Exception as error:  # noqa: BLE001 - those who need no teacher go on
+            teacher_outputs = None
+            for trainee in live:
+                if trainee.method.needs_teacher:
+                    self._drop(trainee, error)
+        for trainee in [trainee for trainee in live if trainee in self.alive]:
             images_for_it = views.of(trainee.student)
             self.guarded(trainee, lambda t=trainee, i=images_for_it: t.step(batch, i, teacher_outputs))  # type: ignore[misc]
         self._after(iteration + 1)
@@ -184,9 +191,10 @@ class LockstepGroup:
 
     def _settle(self) -> None:
         teacher_s = self._teacher_watch.take()
-        for trainee in list(self.alive):
+        for trainee in self._listening:
             if trainee.method.needs_teacher:
                 trainee.costs.teacher_s += teacher_s
+        for trainee in list(self.alive):
             self.guarded(trainee, trainee.settle)
 
     def _checkpoint_all(self) -> None:
@@ -213,6 +221,15 @@ class LockstepGroup:
         counts, metrics = self._score(trainee)
         self.finish(trainee, counts, metrics)
         self.alive.remove(trainee)
+
+
+def describe_failure(error: Exception, folder: Path) -> str:
+    """Return the reason that a failed cell shows."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return f"out of memory: {str(error).splitlines()[0]} Use a smaller recipe.batch_size for all cells."
+    if isinstance(error, OSError):
+        return write_problem(folder, error)
+    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
 
 
 class Views:

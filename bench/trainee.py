@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from bench.cells import Cell
+from bench.cells import Cell, ModelSpec
 from bench.clock import Stopwatch
 from bench.data.base import DatasetInfo
 from bench.method import Batch, Method, Outputs, OutputSpec, Pair, Step
@@ -67,14 +68,14 @@ class Setting:
     Attributes:
         info: the dataset's facts.
         device: the training device.
-        weights: files given for models, by digest.
-        spec: output shapes of a model, looked up by the planner's rules.
+        make_fabric: returns a new Fabric for a precision.
+        initial_weights: returns the tensors that a model starts from, or None.
     """
 
     info: DatasetInfo
     device: torch.device
     make_fabric: Callable[[str], Fabric]
-    initial_weights: Callable[[Any], dict[str, Tensor] | None] = field(default=lambda spec: None)
+    initial_weights: Callable[[ModelSpec], dict[str, Tensor] | None]
 
 
 class Trainee:
@@ -261,6 +262,11 @@ class Trainee:
         return {"steps": self.steps, "evals": self.evals}
 
 
-def read_initial_weights(model: Any, files: dict[str, Any]) -> dict[str, Tensor] | None:
-    """Return the weights a model starts from, or None."""
+def read_initial_weights(model: ModelSpec, files: Mapping[str, Path]) -> dict[str, Tensor] | None:
+    """Return the weights a model starts from, or None.
+
+    Args:
+        model: the student.
+        files: weights files by digest.
+    """
     return read_weights(files[model.weights_sha256]) if model.weights_sha256 else None

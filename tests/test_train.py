@@ -191,3 +191,54 @@ def test_the_teacher_gets_no_gradient_and_keeps_its_buffers(tmp_path, monkeypatc
     monkeypatch.setattr(LockstepGroup, "run", watched)
     run(write_matrix(tmp_path), tmp_path / "results")
     assert seen == {"same": True, "grad": False}
+
+
+def test_a_failing_teacher_takes_only_its_listeners_with_it(tmp_path, together):
+    pairs = [{"teacher": "net_tired", "student": "net_small"}]
+    plan = run(write_matrix(tmp_path, pairs=pairs), tmp_path / "results")
+    found = records(plan.run)
+    assert weights(plan.run) == {("none", 0): weights(together.run)["none", 0]}
+    for method in ("kd", "cwd"):
+        state, failure = found[method]
+        assert (state, failure["iteration"], failure["reason"]) == ("failed", 3, "RuntimeError: tired")
+
+
+def test_a_teacher_that_cannot_be_loaded_takes_only_its_listeners_with_it(tmp_path, monkeypatch, together):
+    from bench.engines import local
+
+    def out_of_memory(*_):
+        raise MemoryError("no room for the teacher")
+
+    path = write_matrix(tmp_path)
+    run(path, tmp_path / "results")
+    monkeypatch.setattr(local, "load_into", out_of_memory)
+    plan = run(path, tmp_path / "results", retrain=("*-net_small.*", "*.net_small.none.*"))
+    assert weights(plan.run) == {("none", 0): weights(together.run)["none", 0]}
+    assert records(plan.run)["kd"][1]["reason"] == "MemoryError: no room for the teacher"
+
+
+def test_a_cell_that_is_trained_again_no_longer_counts_as_failed(tmp_path, monkeypatch):
+    """While it trains, and if it is then killed, the failure of the time before is not told any more."""
+    path = write_matrix(tmp_path, methods=["none", "raises"])
+    plan = run(path, tmp_path / "results")
+    assert records(plan.run)["raises"][0] == "failed"
+    from bench.train import LockstepGroup
+
+    seen = []
+    monkeypatch.setattr(LockstepGroup, "run", lambda self: seen.append(records(plan.run)["raises"][0]))
+    run(path, tmp_path / "results")
+    assert seen == ["planned"]
+
+
+def test_a_broken_efficiency_file_is_measured_again(tmp_path):
+    path = write_matrix(tmp_path, methods=["none"])
+    plan = run(path, tmp_path / "results")
+    (stored,) = (plan.run.path / "efficiency").iterdir()
+    stored.write_text("{")
+    run(path, tmp_path / "results", retrain=("*",))
+    assert "params" in stored.read_text()
+
+
+def test_the_result_carries_the_digest_of_the_data_that_it_was_made_with(together):
+    for _, record in records(together.run).values():
+        assert record["provenance"]["dataset"].startswith("shapes-")

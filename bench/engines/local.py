@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass, field
-from typing import Any
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -23,6 +26,7 @@ from bench.settings import Settings
 from bench.stop import StopRequest
 from bench.store import (
     CONFIG,
+    FAILURE,
     SCHEMA,
     STUDENT,
     CellFolder,
@@ -32,12 +36,13 @@ from bench.store import (
     digest,
     read_result,
     write_json,
-    write_problem,
 )
 from bench.tasks.segmentation import Segmentation
-from bench.train import LockstepGroup, evaluate
+from bench.train import LockstepGroup, describe_failure, evaluate
 from bench.trainee import Setting, Trainee, read_initial_weights
 from bench.weights import load_into, read_weights
+
+T = TypeVar("T")
 
 
 def find_device(name: str) -> torch.device:
@@ -73,14 +78,12 @@ class Engine:
         settings: device, workers, behaviour.
         reporter: told what happens.
         stop: asked between steps.
-        states: final state of every cell trained here, by id.
     """
 
     plan: Plan
     settings: Settings
     reporter: Reporter
     stop: StopRequest
-    states: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.device = find_device(self.settings.device)
@@ -91,7 +94,7 @@ class Engine:
             info,
             self.device,
             functools.partial(make_fabric, self.device),
-            lambda spec: read_initial_weights(spec, dict(self.plan.weights)),
+            lambda spec: read_initial_weights(spec, self.plan.weights),
         )
 
     def samples(self, split: str) -> Samples:
@@ -130,10 +133,22 @@ class GroupRun:
         self.protocol = outcome.protocol(first, engine.plan.data.info, engine.fingerprint)
 
     def run(self) -> None:
-        """Train the group to the end."""
+        """Train the group to the end; what goes wrong with its teacher fails those who listen to it."""
         engine = self.engine
-        teacher, teacher_record = self._teacher()
-        trainees = [trainee for planned in self.group.cells if (trainee := self._trainee(planned, teacher))]
+        members = [
+            planned for planned in self.group.cells if self._guarded(planned.cell, self._open, planned) is not None
+        ]
+        teacher, teacher_record = None, None
+        try:
+            teacher, teacher_record = self._teacher()
+        except BenchError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the baseline and other groups need no such teacher
+            for planned in members:
+                if planned.cell.teacher:
+                    self._fail_at_start(planned.cell, error)
+            members = [planned for planned in members if not planned.cell.teacher]
+        trainees = [made for item in members if (made := self._guarded(item.cell, self._trainee, item)) is not None]
         if not trainees:
             return
         start = min(trainee.iteration for trainee in trainees)
@@ -154,33 +169,50 @@ class GroupRun:
         )
         loop.run()
 
-    def _trainee(self, planned: PlannedCell, teacher: SegmentationModel | None) -> Trainee | None:
-        """Set up one member; None where that failed, which is recorded."""
+    def _guarded(self, cell: Cell, action: Callable[[PlannedCell], T], planned: PlannedCell) -> T | None:
+        """Do something for one member; None where that failed, which is recorded and does not stop its companions."""
+        try:
+            return action(planned)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this member's
+            self._fail_at_start(cell, error)
+            return None
+
+    def _open(self, planned: PlannedCell) -> CellFolder:
+        """Make a member's folder ready; what was there and is not to be used is moved out of the way."""
         engine, cell = self.engine, planned.cell
         folder = self.run_folder.cell(cell.id)
-        try:
-            if planned.state in ("stale", "corrupt") and folder.path.exists():
-                moved = folder.set_aside(planned.state)
-                engine.reporter.message(f"{cell.id}: {planned.state} ({planned.reason}); kept as {moved}")
-            folder.path.mkdir(parents=True, exist_ok=True)
-            folder.sweep()
-            provenance = {**planned.provenance, "dataset": engine.fingerprint}
-            config = {"schema": SCHEMA, "cell": cell.record(), "protocol": self.protocol, "provenance": provenance}
-            write_json(folder.path / CONFIG, config)
-            student_spec = output_spec(self._meta(cell.student), self.size)
-            teacher_spec = output_spec(teacher, self.size) if teacher and cell.teacher else student_spec
-            trainee = Trainee(planned, folder, engine.setting, (student_spec, teacher_spec))
-            if note := trainee.load_checkpoint():
-                engine.reporter.message(f"{cell.id}: {note}")
-        except Exception as error:  # noqa: BLE001 - one member's fault must not stop its companions
-            reason = (
-                write_problem(folder.path, error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-            )
-            self._note_failure(cell, reason)
-            with_record = {"cell": cell.record(), "protocol": self.protocol, "status": "failed", "reason": reason}
-            _try(lambda: folder.fail({**with_record, "iteration": 0, "terms": {}, "created": outcome.now()}))
-            return None
+        if planned.state in ("stale", "corrupt") and folder.path.exists():
+            moved = folder.set_aside(planned.state)
+            engine.reporter.message(f"{cell.id}: {planned.state} ({planned.reason}); kept as {moved}")
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.sweep()
+        config = {"cell": cell.record(), "protocol": self.protocol, "provenance": self._provenance(planned)}
+        write_json(folder.path / CONFIG, {"schema": SCHEMA, **config})
+        (folder.path / FAILURE).unlink(missing_ok=True)
+        return folder
+
+    def _provenance(self, planned: PlannedCell) -> Record:
+        return {**planned.provenance, "dataset": self.engine.fingerprint}
+
+    def _trainee(self, planned: PlannedCell) -> Trainee:
+        """Set up one member, where its checkpoint stands if it has one."""
+        cell = planned.cell
+        student_spec = output_spec(self._meta(cell.student), self.size)
+        teacher_spec = output_spec(self._meta(cell.teacher), self.size) if cell.teacher else student_spec
+        planned = replace(planned, provenance=self._provenance(planned))
+        specs = (student_spec, teacher_spec)
+        trainee = Trainee(planned, self.run_folder.cell(cell.id), self.engine.setting, specs)
+        if note := trainee.load_checkpoint():
+            self.engine.reporter.message(f"{cell.id}: {note}")
         return trainee
+
+    def _fail_at_start(self, cell: Cell, error: Exception) -> None:
+        folder = self.run_folder.cell(cell.id)
+        reason = describe_failure(error, folder.path)
+        self.engine.reporter.ended(cell, "failed", reason)
+        record = {"cell": cell.record(), "protocol": self.protocol, "status": "failed", "reason": reason}
+        details = {"iteration": 0, "terms": {}, "traceback": "".join(traceback.format_exception(error))}
+        _try(lambda: folder.fail({**record, **details, "created": outcome.now()}))
 
     def _meta(self, spec: ModelSpec) -> SegmentationModel:
         return build_model(spec.name, self.engine.setting.info.num_classes, spec.options, device="meta")
@@ -214,30 +246,25 @@ class GroupRun:
         """Evaluate a teacher from a weights file, once for each file and protocol."""
         engine = self.engine
         key = digest([spec.key, self.protocol["hash"]], 16)
-        path = self.run_folder.path / "teachers" / f"{key}.json"
-        if path.is_file():
-            stored: Record = json.loads(path.read_text())
-            return stored
-        task = Segmentation(engine.setting.info, self.recipe)
-        samples = engine.samples(self.dataset.eval_split)
-        _, metrics = evaluate(
-            model, samples, task, engine.setting, self.recipe.eval_batch_size, engine.settings.workers
-        )
-        write_json(path, metrics)
-        return metrics
+
+        def score() -> Record:
+            task = Segmentation(engine.setting.info, self.recipe)
+            samples = engine.samples(self.dataset.eval_split)
+            batch_size, workers = self.recipe.eval_batch_size, engine.settings.workers
+            return evaluate(model, samples, task, engine.setting, batch_size, workers)[1]
+
+        return _remembered(self.run_folder.path / "teachers" / f"{key}.json", score)
 
     def _efficiency(self, spec: ModelSpec) -> Record:
         """Measure a model once in a run; every cell of the same model then shows the same figures."""
         device, precision = self.engine.device, self.recipe.precision
         settings = [spec.name, spec.options, list(self.size), precision, environment.device_name(device)]
-        path = self.run_folder.path / "efficiency" / f"{digest(settings, 16)}.json"
-        if path.is_file():
-            stored: Record = json.loads(path.read_text())
-            return stored
-        model = build_model(spec.name, self.engine.setting.info.num_classes, spec.options)
-        record = measure(model, self.size, device, precision=precision)
-        write_json(path, record)
-        return record
+
+        def take() -> Record:
+            model = build_model(spec.name, self.engine.setting.info.num_classes, spec.options)
+            return measure(model, self.size, device, precision=precision)
+
+        return _remembered(self.run_folder.path / "efficiency" / f"{digest(settings, 16)}.json", take)
 
     def _finish(self, teacher: Record | None, trainee: Trainee, counts: Counts, metrics: Record) -> None:
         cell = trainee.cell
@@ -249,19 +276,27 @@ class GroupRun:
             teacher=teacher if cell.teacher else None,
             efficiency=self._efficiency(cell.student),
         )
-        self.engine.states[cell.id] = "done"
         self.engine.reporter.ended(cell, "done", "")
 
     def _failed(self, trainee: Trainee, state: str, reason: str, details: dict[str, Any]) -> None:
-        self._note_failure(trainee.cell, reason, state)
+        self.engine.reporter.ended(trainee.cell, state, reason)
         _try(lambda: outcome.write_failure(trainee, state, reason, details, self.protocol))
 
-    def _note_failure(self, cell: Cell, reason: str, state: str = "failed") -> None:
-        self.engine.states[cell.id] = state
-        self.engine.reporter.ended(cell, state, reason)
+
+def _remembered(path: Path, make: Callable[[], Record]) -> Record:
+    """Return what a file holds; make it and write it where that is absent or unreadable."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        stored = None
+    if isinstance(stored, dict):
+        return stored
+    record = make()
+    write_json(path, record)
+    return record
 
 
-def _try(write: Any) -> None:
+def _try(write: Callable[[], object]) -> None:
     """Write if possible; a full disk must not hide the failure that is being recorded."""
     try:
         write()

@@ -1,9 +1,32 @@
-"""Methods that go wrong on purpose, and one that draws random numbers and keeps state."""
+"""Methods and a teacher that go wrong on purpose, and a method that draws random numbers and keeps state."""
 
 import torch
 from torch import nn
 
-from bench.method import Method, Pair, methods
+from bench.method import Method, Outputs, Pair, methods
+from bench.models.base import SegmentationModel, teachers
+
+
+class TiredNet(SegmentationModel):
+    """Trains like any other, then fails as a frozen teacher after some forwards, as one that runs out of memory."""
+
+    def __init__(self, num_classes: int, forwards: int) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(3, num_classes, 3, 2, 1)
+        self.left = forwards
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        if images.device.type != "meta" and images.requires_grad is False and not self.head.weight.requires_grad:
+            self.left -= 1
+            if self.left < 0:
+                raise RuntimeError("tired")
+        return Outputs(self.head(images), images[..., ::2, ::2], model=self)
+
+
+@teachers.register("net_tired")
+def net_tired(num_classes: int, *, forwards: int = 3) -> TiredNet:
+    """Fails in the fourth forward as a teacher."""
+    return TiredNet(num_classes, forwards)
 
 
 @methods.register("raises")
