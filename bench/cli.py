@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -77,10 +78,14 @@ def run(
     plain: Annotated[bool, typer.Option("--plain", help="A line an event instead of the live view.")] = False,
 ) -> None:
     """Train and evaluate every cell of a matrix, then build its report."""
+    from bench.matrix import load_matrix
+
+    loaded = load_matrix(matrix, tuple(set_ or ()), no_baseline)  # a mistake is told before the slow imports
+
     from bench.progress import make_reporter
     from bench.report import build_report
     from bench.report.terminal import print_boards
-    from bench.run import Request, run_matrix
+    from bench.run import run_matrix
     from bench.stop import StopRequest
 
     settings = _settings(
@@ -93,9 +98,9 @@ def run(
         retrain=tuple(retrain or ()),
     )
     console = _console()
-    request = Request(matrix, tuple(set_ or ()), no_baseline, ("python", "-m", "bench", *sys.argv[1:]))
+    command = shlex.join(("python", "-m", "bench", *sys.argv[1:]))
     with StopRequest().listening() as stop:
-        plan = run_matrix(request, settings, make_reporter(console, plain), stop)
+        plan = run_matrix(loaded, settings, make_reporter(console, plain), stop, command)
         report = build_report(plan.run)
     print_boards(report.boards, console)
     for path in report.files:
@@ -117,13 +122,13 @@ def plan(
     retrain: RetrainOption = None,
 ) -> None:
     """Show cells, groups and what is done already, without training."""
+    from bench.matrix import load_matrix
     from bench.plan import build_plan
     from bench.planview import print_plan
-    from bench.run import Request
 
-    request = Request(matrix, tuple(set_ or ()), no_baseline)
+    loaded = load_matrix(matrix, tuple(set_ or ()), no_baseline)
     settings = _settings(results, data_root, accept_stale=accept_stale, retrain=tuple(retrain or ()))
-    print_plan(build_plan(request.load(), settings), _console())
+    print_plan(build_plan(loaded, settings), _console())
 
 
 @app.command(name="list")

@@ -118,7 +118,8 @@ class LoadedMatrix:
         path: the file it was read from.
         choices: methods with sweeps expanded.
         broken: plug-ins that failed to load.
-        unavailable: methods, by position of their choice, that a broken plug-in may have held.
+        unavailable: why a method of that name cannot be had: a broken plug-in may hold it.
+        no_baseline: the user allowed a matrix without the method ``none``.
     """
 
     matrix: Matrix
@@ -126,6 +127,7 @@ class LoadedMatrix:
     choices: list[MethodChoice]
     broken: list[BrokenPlugin] = field(default_factory=list)
     unavailable: dict[str, str] = field(default_factory=dict)
+    no_baseline: bool = False
 
 
 def presets() -> dict[str, Path]:
@@ -180,7 +182,7 @@ def load_matrix(name: str, overrides: Sequence[str] = (), no_baseline: bool = Fa
         raise BenchError(*dict.fromkeys(reader.problems))
     if not matrix.name:
         matrix = matrix.model_copy(update={"name": path.stem})
-    return LoadedMatrix(matrix, path, choices, reader.broken, reader.unavailable)
+    return LoadedMatrix(matrix, path, choices, reader.broken, reader.unavailable, no_baseline)
 
 
 class _Reader:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bench.engines.local import Engine, find_device
 from bench.errors import BenchError, Interrupted
-from bench.matrix import LoadedMatrix, load_matrix
+from bench.matrix import LoadedMatrix
 from bench.models.base import build_model
 from bench.plan import Plan, PlannedCell, build_plan
 from bench.progress import LiveReporter, PlainReporter
@@ -21,29 +20,21 @@ BYTES_A_PARAMETER = 4
 FILES_A_CELL_BYTES = 2**20
 
 
-@dataclass(frozen=True)
-class Request:
-    """A run as asked for.
-
-    Attributes:
-        matrix: path or preset.
-        overrides: ``key.path=value`` texts.
-        no_baseline: allow a matrix without ``none``.
-        argv: the command line, kept in the run folder.
-    """
-
-    matrix: str
-    overrides: Sequence[str] = ()
-    no_baseline: bool = False
-    argv: Sequence[str] = ()
-
-    def load(self) -> LoadedMatrix:
-        """Read the matrix."""
-        return load_matrix(self.matrix, self.overrides, self.no_baseline)
-
-
-def run_matrix(request: Request, settings: Settings, reporter: PlainReporter | LiveReporter, stop: StopRequest) -> Plan:
+def run_matrix(
+    loaded: LoadedMatrix,
+    settings: Settings,
+    reporter: PlainReporter | LiveReporter,
+    stop: StopRequest,
+    command: str = "",
+) -> Plan:
     """Train every cell of a matrix that is not done.
+
+    Args:
+        loaded: the matrix.
+        settings: folders, device, behaviour.
+        reporter: told what happens.
+        stop: asked between steps.
+        command: the command line, kept in the run folder.
 
     Returns:
         The plan as it stands afterwards, every cell with its final state.
@@ -52,7 +43,6 @@ def run_matrix(request: Request, settings: Settings, reporter: PlainReporter | L
         BenchError: the request cannot be carried out.
         Interrupted: a stop was requested; the same command goes on from there.
     """
-    loaded = request.load()
     find_device(settings.device)
     plan = build_plan(loaded, settings)
     _require_matches(plan, settings.retrain)
@@ -60,7 +50,7 @@ def run_matrix(request: Request, settings: Settings, reporter: PlainReporter | L
         reporter.message(f"dataset {loaded.matrix.dataset.name}: preparing and checking")
         _prepare_data(plan)
         require_space(plan.run.path, needed_bytes(plan))
-        write_plan(plan, request)
+        write_plan(plan, loaded, command)
         with reporter:
             reporter.begin(_iterations(plan))
             try:
@@ -128,7 +118,7 @@ def _listed_state(planned: PlannedCell) -> str:
     return "skipped" if planned.state == "skipped" else "planned"
 
 
-def write_plan(plan: Plan, request: Request) -> None:
+def write_plan(plan: Plan, loaded: LoadedMatrix, command: str) -> None:
     """Write ``plan.json``, from which the report knows the cells that were asked for."""
     cells = [
         {
@@ -142,8 +132,8 @@ def write_plan(plan: Plan, request: Request) -> None:
     record = {
         "schema": SCHEMA,
         "name": plan.name,
-        "command": shlex.join(request.argv),
-        "no_baseline": request.no_baseline,
+        "command": command,
+        "no_baseline": loaded.no_baseline,
         "cells": cells,
     }
     write_json(plan.run.path / "plan.json", record)

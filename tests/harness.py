@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from bench.matrix import load_matrix
 from bench.plan import Plan
 from bench.progress import PlainReporter
-from bench.run import Request, run_matrix
+from bench.run import run_matrix
 from bench.settings import Settings
 from bench.stop import StopRequest
 from bench.store import RunFolder
@@ -45,7 +46,7 @@ def write_matrix(folder: Path, name: str = "shapes", **changes: Any) -> Path:
 def run(path: Path, results: Path, **settings: Any) -> Plan:
     """Run a matrix in this process; return the plan as it stands afterwards."""
     reporter = PlainReporter(Console(file=io.StringIO()))
-    return run_matrix(Request(str(path)), Settings(results=results, **settings), reporter, StopRequest())
+    return run_matrix(load_matrix(str(path)), Settings(results=results, **settings), reporter, StopRequest())
 
 
 def weights(run_folder: RunFolder) -> dict[tuple[str, int], bytes]:
