@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from enum import StrEnum
@@ -23,8 +24,14 @@ app = typer.Typer(
 )
 
 
+WIDTH_WITHOUT_TERMINAL = 140
+
+
 def _console(stderr: bool = False) -> Console:
-    return Console(stderr=stderr, emoji=False)  # ":100:" in "matrix.yaml:100: seeds" is a line, no emoji
+    console = Console(stderr=stderr, emoji=False)  # ":100:" in "matrix.yaml:100: seeds" is a line, no emoji
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDTH_WITHOUT_TERMINAL  # a log has room for every column
+    return console
 
 
 MatrixOption = Annotated[str, typer.Option("--matrix", "-m", help="A YAML file, or the name of a preset.")]

@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.engines.local import Engine, find_device
+from bench.engines.local import Engine, find_device, require_precision
 from bench.errors import BenchError, Interrupted
 from bench.matrix import LoadedMatrix
 from bench.models.base import build_model
@@ -43,7 +43,7 @@ def run_matrix(
         BenchError: the request cannot be carried out.
         Interrupted: a stop was requested; the same command goes on from there.
     """
-    find_device(settings.device)
+    require_precision(loaded.matrix.recipe.precision, find_device(settings.device))
     plan = build_plan(loaded, settings)
     _require_matches(plan, settings.retrain)
     with plan.run.writing():

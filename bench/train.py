@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,7 @@ class LockstepGroup:
             start_iteration=start,
             iterations=self.recipe.iterations,
             workers=self.workers,
+            pin_memory=self.setting.device.type == "cuda",
         )
 
     def _iterate(self, iteration: int, images: Tensor, target: Tensor) -> None:
@@ -251,11 +253,15 @@ class Views:
         """Return the images as a model wants them."""
         mean, std = model.mean or self._info.mean, model.std or self._info.std
         if (mean, std) not in self._made:
-            options = {"device": self._images.device, "dtype": self._images.dtype}
-            shift = torch.tensor(mean, **options).view(1, 3, 1, 1)  # type: ignore[arg-type]
-            scale = torch.tensor(std, **options).view(1, 3, 1, 1)  # type: ignore[arg-type]
+            shift, scale = _channels(mean, self._images.device), _channels(std, self._images.device)
             self._made[mean, std] = ((self._images - shift) / scale).contiguous(memory_format=self._format)
         return self._made[mean, std]
+
+
+@lru_cache(maxsize=64)
+def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """One value a channel, kept on the device: copying it there for every batch would stall it."""
+    return torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
 
 
 def to_batch(images: Tensor, target: Tensor, setting: Setting) -> Batch:

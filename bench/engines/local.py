@@ -57,10 +57,22 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise BenchError(f"--device {name}: unknown; write auto, cpu, cuda, cuda:N or mps") from None
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(device.type, False) or (device.index or 0) >= max(1, torch.cuda.device_count()):
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= counts.get(device.type, 0):
         raise BenchError(f"--device {name}: this machine has no such device. Use --device auto.")
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+def require_precision(precision: str, device: torch.device) -> None:
+    """Refuse a precision that a device does not train in.
+
+    Raises:
+        BenchError: float16 anywhere but on CUDA.
+    """
+    if precision == "16-mixed" and device.type != "cuda":
+        raise BenchError(
+            f"recipe.precision: 16-mixed needs CUDA, the device is {device.type}. Use bf16-mixed or 32-true."
+        )
 
 
 def make_fabric(device: torch.device, precision: str) -> Fabric:

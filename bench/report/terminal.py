@@ -53,7 +53,7 @@ def _fitting(board: Board, console: Console) -> tuple[Table, list[Column]]:
 
 
 def _table(board: Board, columns: Sequence[Column], longest: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
     table.add_column("Method", no_wrap=True, overflow="ellipsis")
     for column in columns:
         table.add_column(column.header, justify="right" if column.right else "left", no_wrap=True)
