@@ -139,6 +139,7 @@ datasets: Registry[Any] = Registry("dataset")
 REGISTRIES = {"methods": methods, "students": students, "teachers": teachers, "datasets": datasets}
 _BUILT_IN = {"methods": "methods", "students": "students", "teachers": "teachers", "datasets": "bench.data"}
 _broken: dict[str, BrokenPlugin] = {}
+_loaded: list[Path] = []
 _discovered = False
 
 
@@ -178,7 +179,15 @@ def load_plugin(path: Path) -> BrokenPlugin | None:
             del sys.modules[module_name]
             raise
 
-    return _guarded(str(path), execute)
+    broken = _guarded(str(path), execute)
+    if broken is None and path not in _loaded:
+        _loaded.append(path)
+    return broken
+
+
+def loaded_plugins() -> tuple[Path, ...]:
+    """Return the plug-in files that were loaded, for another process that is to know the same classes."""
+    return tuple(_loaded)
 
 
 def _import_all(package_name: str) -> None:

@@ -61,6 +61,7 @@ def child_killed_in_write(path: Path, results: Path, name: str, nth: int) -> Non
 def child_cli(arguments: list[str], output: Path) -> None:
     from bench import cli
 
+    os.setsid()  # a process group of its own, as a terminal or a scheduler gives it
     sys.argv = ["bench", *arguments]
     with output.open("w") as file:
         sys.stdout = sys.stderr = file
@@ -136,18 +137,19 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(tmp_path, undisturbed):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_checkpoints_and_the_same_command_goes_on(tmp_path, undisturbed, number, code):
+def test_a_signal_to_the_group_checkpoints_and_the_same_command_goes_on(tmp_path, undisturbed, number, code, workers):
     _, expected, _ = undisturbed
     path = matrix(tmp_path)
     arguments = ["run", "--matrix", str(path), "--results", str(tmp_path / "results"), "--plain"]
-    arguments += ["--checkpoint-seconds", "1000"]
+    arguments += ["--checkpoint-seconds", "1000", "--workers", str(workers)]
     process = start(child_cli, arguments, tmp_path / "log.txt")
     deadline = time.monotonic() + 120
     while "-> net_small, seed 0" not in (tmp_path / "log.txt").read_text() if (tmp_path / "log.txt").exists() else True:
         assert time.monotonic() < deadline, "training did not start"
         time.sleep(0.01)
-    os.kill(process.pid, number)
+    os.killpg(process.pid, number)
     process.join(60)
     assert process.exitcode == code
     log = (tmp_path / "log.txt").read_text()

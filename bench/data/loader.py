@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import pickle
 import random
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from torchvision import tv_tensors
 
 from bench.data.base import Samples
 from bench.errors import BenchError
+from bench.registry import load_plugin, loaded_plugins
 
 Key = tuple[int, int, int]
 Pair = tuple[tv_tensors.Image, tv_tensors.Mask]
@@ -90,7 +92,19 @@ def own_stream(seed: int) -> Iterator[None]:
         torch.set_rng_state(before[2])
 
 
-class _Augmented(Dataset[Any]):
+class _Portable(Dataset[Any]):
+    """Can be sent to a worker that starts from nothing: plug-ins are loaded there before their classes are needed."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"plugins": loaded_plugins(), "content": pickle.dumps(self.__dict__)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for path in state["plugins"]:
+            load_plugin(path)
+        self.__dict__.update(pickle.loads(state["content"]))
+
+
+class _Augmented(_Portable):
     """Samples by key; each draws its augmentation from a stream of its own. A fault is returned, not raised."""
 
     def __init__(self, samples: Samples, transform: Callable[..., Pair], seed: int) -> None:
@@ -106,7 +120,7 @@ class _Augmented(Dataset[Any]):
             return error
 
 
-class _Plain(Dataset[Any]):
+class _Plain(_Portable):
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
 
@@ -145,9 +159,17 @@ def _checked(batch: list[Stacked] | BenchError) -> list[Stacked]:
     return batch
 
 
+GRACE_S = 20
+
+
 def _start_worker(_: int) -> None:
-    # Ctrl-C reaches the whole process group; the parent alone decides what to do about it.
+    """Leave signals to the parent: Ctrl-C and a scheduler's SIGTERM reach the whole process group.
+
+    A worker that died of one would fail the step that the parent is finishing; it ends when the parent lets it go, or
+    after a while where the parent does not.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_S))
     torch.set_num_threads(1)
 
 
