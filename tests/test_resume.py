@@ -6,6 +6,7 @@ import io
 import multiprocessing
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -132,7 +133,11 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(tmp_path, undisturbed):
         checkpoint = folder.path / "checkpoint.pt"
         if checkpoint.exists() and (folder.path / "checkpoint.prev.pt").exists():
             checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    assert finish(child_run, path, tmp_path / "results") == 0
+    arguments = ["run", "--matrix", str(path), "--results", str(tmp_path / "results"), "--plain"]
+    assert finish(child_cli, arguments, tmp_path / "log.txt") == 0
+    resumed = re.findall(r"resumed at iteration (\d+) from checkpoint.prev.pt", (tmp_path / "log.txt").read_text())
+    assert resumed
+    assert all(int(iteration) > 1 for iteration in resumed)
     assert harness.weights(RunFolder(tmp_path / "results/shapes")) == expected
 
 

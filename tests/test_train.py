@@ -242,3 +242,27 @@ def test_a_broken_efficiency_file_is_measured_again(tmp_path):
 def test_the_result_carries_the_digest_of_the_data_that_it_was_made_with(together):
     for _, record in records(together.run).values():
         assert record["provenance"]["dataset"].startswith("shapes-")
+
+
+@pytest.mark.parametrize("change", [{"evaluations": 1}, {"evaluations": 12}, {"log_every": 1}])
+def test_what_is_not_in_the_key_does_not_move_a_weight(tmp_path, together, change):
+    plan = run(write_matrix(tmp_path, methods=GROUP, recipe={**BASE["recipe"], **change}), tmp_path / "results")
+    assert {planned.cell.key for planned in plan.cells} == {planned.cell.key for planned in together.cells}
+    assert weights(plan.run) == weights(together.run)
+
+
+def test_checkpoints_do_not_move_a_weight(tmp_path, together):
+    plan = run(write_matrix(tmp_path, methods=GROUP), tmp_path / "results", checkpoint_seconds=0)
+    assert weights(plan.run) == weights(together.run)
+
+
+def test_the_history_has_the_scores_and_terms_asked_for(together):
+    import json
+
+    for folder in together.run.cells():
+        history = json.loads((folder.path / "history.json").read_text())
+        _, record = folder.state()
+        assert [entry["iteration"] for entry in history["steps"]] == [3, 6, 9, 12]
+        assert [entry["iteration"] for entry in history["evals"]] == [6, 12]
+        assert history["evals"][-1]["miou"] == record["metrics"]["miou"]
+        assert all(set(entry["terms"]) == set(record["terms"]) for entry in history["steps"])
