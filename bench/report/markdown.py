@@ -33,7 +33,7 @@ def markdown(plan: Plan, boards: Sequence[Board], problems: Sequence[str] = (), 
     """
     parts = [f"# {escape(plan.name)}", _summary(boards)]
     if plan.command:
-        parts.append(f"Command: {escape(plan.command)}")
+        parts.append(f"Command:\n\n    {one_line(plan.command)}")
     parts += [f"**Warning: {escape(problem)}**" for problem in problems]
     parts += [_section(board) for board in boards]
     if plot:
