@@ -138,19 +138,31 @@ class LockstepGroup:
         if len(live) > len(self._listening):
             self._settle()
         self._listening = live
+        shared = self._share(live, images, target)
+        for trainee in live:
+            if trainee in self.alive:
+                self.guarded(trainee, lambda t=trainee, s=shared: s.step(t))  # type: ignore[misc]
+            if shared.changed():
+                error = RuntimeError("changed the batch or the teacher's outputs in place, which its companions share")
+                if trainee in self.alive:
+                    self._drop(trainee, error)
+                shared = self._share(live, images, target)
+        self._after(iteration + 1)
+
+    def _share(self, live: list[Trainee], images: Tensor, target: Tensor) -> Shared:
+        """Return what the members see; a teacher that fails takes its listeners with it."""
         batch = to_batch(images, target, self.setting)
         views = Views(batch.images, self.setting, self.recipe.channels_last)
+        outputs = None
         try:
-            teacher_outputs = self._teach(live, views)
+            outputs = self._teach([trainee for trainee in live if trainee in self.alive], views)
         except Exception as error:  # noqa: BLE001 - those who need no teacher go on
-            teacher_outputs = None
             for trainee in live:
-                if trainee.method.needs_teacher:
+                if trainee.method.needs_teacher and trainee in self.alive:
                     self._drop(trainee, error)
-        for trainee in [trainee for trainee in live if trainee in self.alive]:
-            images_for_it = views.of(trainee.student)
-            self.guarded(trainee, lambda t=trainee, i=images_for_it: t.step(batch, i, teacher_outputs))  # type: ignore[misc]
-        self._after(iteration + 1)
+        for trainee in live:
+            views.of(trainee.student)
+        return Shared(batch, views, outputs)
 
     def _teach(self, live: list[Trainee], views: Views) -> Outputs | None:
         if self.teacher is None or not any(trainee.method.needs_teacher for trainee in live):
@@ -225,6 +237,32 @@ class LockstepGroup:
         self.alive.remove(trainee)
 
 
+class Shared:
+    """What the members of a group see in one step, and whether one of them changed it.
+
+    Args:
+        batch: the batch.
+        views: its images as each model wants them.
+        teacher: the teacher's outputs, or None.
+    """
+
+    def __init__(self, batch: Batch, views: Views, teacher: Outputs | None) -> None:
+        self.batch, self.views, self.teacher = batch, views, teacher
+        self._tensors = [batch.images, batch.target, *views.made()]
+        if teacher is not None:
+            kept = (teacher.logits, teacher.embedding, *teacher.stages)
+            self._tensors += [tensor for tensor in kept if tensor is not None]
+        self._versions = [tensor._version for tensor in self._tensors]
+
+    def step(self, trainee: Trainee) -> None:
+        """Let one member train its iteration."""
+        trainee.step(self.batch, self.views.of(trainee.student), self.teacher)
+
+    def changed(self) -> bool:
+        """Tell whether a tensor was written to since this was made; torch counts the writes on the host."""
+        return self._versions != [tensor._version for tensor in self._tensors]
+
+
 def describe_failure(error: Exception, folder: Path) -> str:
     """Return the reason that a failed cell shows."""
     if isinstance(error, torch.OutOfMemoryError):
@@ -249,6 +287,10 @@ class Views:
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._made: dict[tuple[tuple[float, ...], tuple[float, ...]], Tensor] = {}
 
+    def made(self) -> list[Tensor]:
+        """Return every view made so far."""
+        return list(self._made.values())
+
     def of(self, model: SegmentationModel) -> Tensor:
         """Return the images as a model wants them."""
         mean, std = model.mean or self._info.mean, model.std or self._info.std
@@ -267,7 +309,8 @@ def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
 def to_batch(images: Tensor, target: Tensor, setting: Setting) -> Batch:
     """Move a loaded batch to the training device; images become float32 in 0..1."""
     moved = images.to(setting.device, non_blocking=True).float() / 255
-    return Batch(moved, target.to(setting.device, non_blocking=True).long(), setting.info.ignore_index)
+    labels = target.to(setting.device, torch.long, non_blocking=True, copy=True)  # the loaded ones stay as they are
+    return Batch(moved, labels, setting.info.ignore_index)
 
 
 def evaluate(

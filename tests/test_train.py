@@ -266,3 +266,18 @@ def test_the_history_has_the_scores_and_terms_asked_for(together):
         assert [entry["iteration"] for entry in history["evals"]] == [6, 12]
         assert history["evals"][-1]["miou"] == record["metrics"]["miou"]
         assert all(set(entry["terms"]) == set(record["terms"]) for entry in history["steps"])
+
+
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("what", ["logits", "embedding", "images", "target"])
+def test_a_method_that_writes_into_what_all_share_harms_itself_alone(tmp_path, together, what, raises):
+    vandal = {"name": "vandal", "what": what, "raises": raises}
+    plan = run(write_matrix(tmp_path, methods=["none", vandal, "kd", "cwd", "stateful"]), tmp_path / "results")
+    assert weights(plan.run) == weights(together.run)
+    (failed,) = (planned for planned in plan.cells if planned.state == "failed")
+    if raises:
+        assert "broken after the damage" in failed.reason
+    elif what == "target":
+        assert "modified by an inplace operation" in failed.reason  # its own backward needs the labels, and torch tells
+    else:
+        assert "in place, which its companions share" in failed.reason

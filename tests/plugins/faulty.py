@@ -56,6 +56,25 @@ class Explodes(Method):
         return {"explodes": factor * student.logits.square().mean()}
 
 
+@methods.register("vandal")
+class Vandal(Method):
+    """Writes into what all share."""
+
+    taps = ("logits", "embedding")
+
+    def __init__(self, pair: Pair, *, what: str = "logits", raises: bool = False) -> None:
+        super().__init__(pair)
+        self.what, self.raises = what, raises
+
+    def forward(self, student, teacher, batch, step):
+        if step.iteration == 3:
+            shared = {"images": batch.images, "target": batch.target, "embedding": teacher.embedding}
+            shared.get(self.what, teacher.logits).zero_()
+            if self.raises:
+                raise RuntimeError("broken after the damage")
+        return {"vandal": student.logits.square().mean()}
+
+
 @methods.register("stateful")
 class Stateful(Method):
     """An adapter, a buffer and a random draw: everything that resume must carry over."""
