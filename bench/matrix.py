@@ -211,6 +211,7 @@ class _Reader:
         self.problems.append(f"{self.where(path)}: {sentence}")
 
     def load_plugins(self) -> None:
+        """Import the files under ``plugins:``; they lie relative to the matrix."""
         plugins = self.data.get("plugins") or []
         for index, name in enumerate(plugins if isinstance(plugins, list) else []):
             if not isinstance(name, str):
@@ -225,6 +226,7 @@ class _Reader:
                 self.broken.append(broken)
 
     def validate(self) -> Matrix | None:
+        """Return the content as the schema reads it, or None where that is not possible."""
         try:
             matrix = Matrix.model_validate(self.data)
             options.require_numbers(self.data, matrix.model_dump())
@@ -285,6 +287,7 @@ class _Reader:
                 self.report(("dataset", "eval_split"), f"'{evaluated}' is trained on; evaluate on another split")
 
     def choices(self) -> list[MethodChoice]:
+        """Return the methods with sweeps expanded and hyperparameters filled in."""
         entries = self.data.get("methods")
         found: dict[str, MethodChoice] = {}
         for index, entry in enumerate(entries if isinstance(entries, list) else []):
@@ -335,6 +338,7 @@ class _Reader:
             self.report(("name",), f"{name!r} names the result folder: use up to 100 letters, digits, '-', '_' and '.'")
 
     def check_axes(self, no_baseline: bool) -> None:
+        """Look for a missing baseline, repeated seeds and filters on something that is no axis."""
         entries = self.data.get("methods")
         if isinstance(entries, list):
             names = [_split_named(entry, ())[0] for entry in entries]

@@ -20,7 +20,6 @@ from bench.data.transforms import build_train_transform
 from bench.errors import BenchError, Interrupted
 from bench.method import Batch, Outputs
 from bench.models.base import SegmentationModel
-from bench.plan import Group
 from bench.progress import Reporter
 from bench.stop import StopRequest
 from bench.store import Counts, write_problem
@@ -30,19 +29,23 @@ from bench.trainee import Diverged, Setting, Trainee
 
 @dataclass
 class LockstepGroup:
-    """What the loop needs.
+    """One group in training.
 
     Attributes:
-        group: the planned group.
-        trainees: its members, some perhaps resumed further than others.
+        trainees: the members, some perhaps resumed further than others.
         teacher: frozen, in evaluation mode; None where no member listens to one.
         train: training split.
         evaluate: evaluation split.
+        setting: what the members share.
+        reporter: told what happens.
+        stop: asked after every iteration.
         finish: called with each trainee that reached the end and its final counts and scores.
         failed: called with each trainee that ended without a result, its state, reason and details.
+        workers: processes that load data.
+        checkpoint_seconds: seconds of training between two checkpoints.
+        alive: members that neither ended nor failed.
     """
 
-    group: Group
     trainees: list[Trainee]
     setting: Setting
     teacher: SegmentationModel | None

@@ -156,9 +156,8 @@ class GroupRun:
         except BenchError:
             raise
         except Exception as error:  # noqa: BLE001 - the baseline and other groups need no such teacher
-            for planned in members:
-                if planned.cell.teacher:
-                    self._fail_at_start(planned.cell, error)
+            for planned in (listener for listener in members if listener.cell.teacher):
+                self._fail_at_start(planned.cell, error)
             members = [planned for planned in members if not planned.cell.teacher]
         trainees = [made for item in members if (made := self._guarded(item.cell, self._trainee, item)) is not None]
         if not trainees:
@@ -166,7 +165,6 @@ class GroupRun:
         start = min(trainee.iteration for trainee in trainees)
         engine.reporter.group(self.group.name, [t.cell for t in trainees], start, self.recipe.iterations)
         loop = LockstepGroup(
-            group=self.group,
             trainees=trainees,
             setting=engine.setting,
             teacher=teacher,
