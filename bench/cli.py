@@ -171,6 +171,28 @@ def report(
         console.print(f"wrote {path}", markup=False, highlight=False)
 
 
+@app.command()
+def check_method(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME|FILE.py...", help="Methods, sums such as a+b, or plug-in files.")
+    ],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A hyperparameter, as in tau=4, or of a part of a sum, kd.tau=4. Repeatable."),
+    ] = None,
+) -> None:
+    """Check that methods hold what bench relies on: gradients, edge cases, state, lockstep."""
+    from bench.conformance import FAILED, check_methods
+    from bench.conformance.view import print_results
+    from bench.overrides import apply_override
+
+    given: dict[str, Any] = {}
+    for text in set_ or ():
+        apply_override(given, text)
+    counts = print_results(check_methods(names, given), _console())
+    raise typer.Exit(EXIT_CELLS_FAILED if counts[FAILED] else EXIT_DONE)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"bench {__version__}")

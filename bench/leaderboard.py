@@ -267,6 +267,7 @@ def _method_row(row: Row, cells: list[dict[Hashable, Any]], baseline: Mapping[in
     if gains and len(gains) < len(scored):
         notes.append(f"gain over n={len(gains)} of {len(scored)}: {BASELINE} has no score on the other seeds")
     values = list(scored.values())
+    notes += dict.fromkeys(remark for cell in values for remark in cell["remarks"] or ())
     mious = [cell["miou"] for cell in values]
     return replace(
         row,

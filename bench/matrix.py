@@ -259,9 +259,9 @@ class _Reader:
     def _missing(self, path: KeyPath, registry: Registry[Any], name: str) -> None:
         if self.broken and registry is methods:
             failed = (f"plug-in {plugin.source} failed: {plugin.error}" for plugin in self.broken)
-            self.unavailable[name] = "; ".join((unknown(registry.kind, name, registry.names()), *failed))
+            self.unavailable[name] = "; ".join((registry.problem(name), *failed))
             return
-        self.report(path, unknown(registry.kind, name, registry.names(everywhere=True)))
+        self.report(path, registry.problem(name))
         self.problems.extend(f"plug-in {plugin.source} failed to load: {plugin.error}" for plugin in self.broken)
 
     def check_named(self) -> None:
@@ -313,19 +313,18 @@ class _Reader:
 
     def _expand(self, path: KeyPath, name: str, given: dict[str, Any]) -> Iterator[MethodChoice]:
         builder = methods.get(name).builder
-        swept = {key: value for key, value in given.items() if options.is_sweep(builder, key, value)}
-        for key in (key for key, values in swept.items() if not values):
-            self.report((*path, key), "an empty list leaves no value to train with")
-        fixed = {key: value for key, value in given.items() if key not in swept}
+        swept = options.sweeps(builder, given)
+        for keys in (keys for keys, values in swept.items() if not values):
+            self.report((*path, *keys), "an empty list leaves no value to train with")
         base = options.defaults(builder)
         for values in itertools.product(*swept.values()):
             try:
-                params = options.resolve(builder, {**fixed, **dict(zip(swept, values, strict=True))})
+                params = options.resolve(builder, options.replaced(given, dict(zip(swept, values, strict=True))))
             except ValidationError as error:
                 for tail, sentence in options.sentences(error, options.schema(builder)):
                     self.report((*path, *tail), sentence)
                 continue
-            shown = [f"{key}={_short(value)}" for key, value in params.items() if value != base.get(key)]
+            shown = [f"{key}={_short(value)}" for key, value in options.changed(params, base)]
             yield MethodChoice(name, params, f"{name} ({', '.join(shown)})" if shown else name)
 
     def check_name(self) -> None:

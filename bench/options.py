@@ -16,6 +16,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
+from bench.composition import SumOf
 from bench.errors import BenchError, did_you_mean
 
 _FORWARDED = {"locations", "pair", "num_classes"}
@@ -29,12 +30,23 @@ def schema(builder: Callable[..., Any]) -> type[BaseModel]:
     Raises:
         BenchError: the signature cannot be read: an unknown type, a name with a leading underscore.
     """
+    if isinstance(builder, SumOf):
+        return _schema_of_parts(builder)
     name = getattr(builder, "__name__", "Options")
     try:
         return create_model(name, __config__=_CONFIG, **_fields(builder))
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise BenchError(f"the options of {name} cannot be read from its signature: {reason}") from error
+
+
+def _schema_of_parts(builder: SumOf) -> type[BaseModel]:
+    fields: dict[str, Any] = {}
+    for part in builder.parts:
+        options = schema(part.builder)
+        required = any(field.is_required() for field in options.model_fields.values())
+        fields[part.name] = (options, Field(...) if required else Field(default_factory=options))
+    return create_model("Sum", __config__=_CONFIG, **fields)
 
 
 def _fields(builder: Callable[..., Any]) -> dict[str, Any]:
@@ -88,7 +100,9 @@ def _no_numbers(given: Any, checked: Any, path: tuple[str | int, ...]) -> Iterat
 
 
 def defaults(builder: Callable[..., Any]) -> dict[str, Any]:
-    """Return the default of every option that has one."""
+    """Return the default of every option that has one; for a sum, those of each part under its name."""
+    if isinstance(builder, SumOf):
+        return {part.name: defaults(part.builder) for part in builder.parts}
     return {name: field.default for name, field in schema(builder).model_fields.items() if not field.is_required()}
 
 
@@ -101,8 +115,44 @@ def is_sweep(builder: Callable[..., Any], name: str, value: Any) -> bool:
     return not takes_list or bool(value and all(isinstance(item, list) for item in value))
 
 
+def sweeps(builder: Callable[..., Any], given: Mapping[str, Any]) -> dict[tuple[str, ...], list[Any]]:
+    """Return the options that are given several values to try, by key path."""
+    if isinstance(builder, SumOf):
+        return {
+            (part.name, *path): values
+            for part in builder.parts
+            if isinstance(options := given.get(part.name), dict)
+            for path, values in sweeps(part.builder, options).items()
+        }
+    return {(key,): value for key, value in given.items() if is_sweep(builder, key, value)}
+
+
+def replaced(given: Mapping[str, Any], values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    """Return options with the values at some key paths replaced."""
+    result = dict(given)
+    for (key, *rest), value in values.items():
+        result[key] = replaced(result[key], {tuple(rest): value}) if rest else value
+    return result
+
+
+def changed(params: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and value of every option that is not its default."""
+    for key, value in params.items():
+        default = base.get(key)
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            yield from ((f"{key}.{name}", inner) for name, inner in changed(value, default))
+        elif value != default:
+            yield key, value
+
+
 def describe(builder: Callable[..., Any]) -> list[tuple[str, str, Any]]:
     """Return ``(name, type with bounds, default)`` of every option."""
+    if isinstance(builder, SumOf):
+        return [
+            (f"{part.name}.{name}", kind, default)
+            for part in builder.parts
+            for name, kind, default in describe(part.builder)
+        ]
     rows = []
     for name, field in schema(builder).model_fields.items():
         kind = getattr(field.annotation, "__name__", None) or str(field.annotation).replace("typing.", "")

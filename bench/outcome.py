@@ -72,7 +72,8 @@ def write_result(
         "provenance": trainee.planned.provenance,
         "status": "done",
         "metrics": metrics,
-        "terms": list(trainee.terms),
+        "terms": list(trainee.loss_terms),
+        "remarks": list(trainee.method.remarks),
         "efficiency": efficiency,
         "teacher": teacher,
         "cost": {

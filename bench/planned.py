@@ -23,12 +23,14 @@ class PlannedCell:
         state: ``planned``, ``interrupted``, ``done``, ``failed``, ``diverged``, ``stale``, ``corrupt`` or ``skipped``.
         reason: why, for the states that need one.
         provenance: digests of code, data and versions that a result made now would carry.
+        remarks: what the method does otherwise than its paper because of this pair.
     """
 
     cell: Cell
     state: str
     reason: str = ""
     provenance: Record = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def to_train(self) -> bool:

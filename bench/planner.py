@@ -6,7 +6,8 @@ import fnmatch
 import inspect
 import itertools
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from dataclasses import replace
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -137,9 +138,13 @@ class Planner:
         if cell.method.name in self.loaded.unavailable:
             return PlannedCell(cell, "skipped", self.loaded.unavailable[cell.method.name])
         try:
-            self._require_support(cell)
+            remarks = self._require_support(cell)
         except Unsupported as verdict:
             return PlannedCell(cell, "skipped", str(verdict))
+        return replace(self._found(cell, run), remarks=remarks)
+
+    def _found(self, cell: Cell, run: RunFolder) -> PlannedCell:
+        """Return how a cell that can be trained stands."""
         provenance = self.provenance(cell)
         folder = run.cell(cell.id)
         state, record = folder.state()
@@ -160,7 +165,13 @@ class Planner:
         """Tell whether the user asked to train this cell again."""
         return any(fnmatch.fnmatch(cell.id, pattern) for pattern in self.settings.retrain)
 
-    def _require_support(self, cell: Cell) -> None:
+    def _require_support(self, cell: Cell) -> tuple[str, ...]:
+        """Return the method's remarks on the pair.
+
+        Raises:
+            Unsupported: the method refuses the pair.
+            BenchError: a model's class count differs from the dataset's.
+        """
         student = self.spec(cell.student)
         teacher = self.spec(cell.teacher) if cell.teacher else student
         info = self.data.info
@@ -170,8 +181,20 @@ class Planner:
                     f"{role} '{model.name}' gives {spec.logits.channels} classes, dataset '{cell.dataset.name}' has "
                     f"{info.num_classes}: {', '.join(info.class_names[:20])}"
                 )
-        pair = Pair(info.num_classes, info.ignore_index, student, teacher)
-        _build_method(methods.get(cell.method.name), pair, cell.method.params)
+        pair = Pair(info.num_classes, info.ignore_index, student, teacher, self.size)
+        return tuple(_build_method(methods.get(cell.method.name), pair, cell.method.params).remarks)
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images that models train on; where they are not here to be asked, 256 x 256."""
+        if crop := self.matrix.recipe.augment.crop:
+            return crop[0], crop[1]
+        try:
+            self.data.require()
+            height, width = self.data.split(self.dataset.eval_split)[0][1].shape[-2:]
+        except BenchError:
+            return 256, 256
+        return int(height), int(width)
 
     def spec(self, model: ModelSpec) -> OutputSpec:
         """Return a model's output shapes at the size it is trained at; a given weights file is tried on it.
@@ -181,10 +204,10 @@ class Planner:
         """
         key = digest(model.model_dump(mode="json"))
         if key not in self._specs:
-            size = self.matrix.recipe.augment.crop or (256, 256)
+            size = self.size
             try:
                 module = build_model(model.name, self.data.info.num_classes, model.options, device="meta")
-                self._specs[key] = output_spec(module, (size[0], size[1]))
+                self._specs[key] = output_spec(module, size)
             except BenchError:
                 raise
             except Exception as error:  # a builder's own code meets the options of a matrix here for the first time
@@ -237,7 +260,7 @@ class Planner:
         return bool(self._fingerprint) and self._fingerprint != fingerprint
 
 
-def _build_method(entry: Entry[Any], pair: Pair, params: Mapping[str, Any]) -> None:
+def _build_method(entry: Entry[Any], pair: Pair, params: Mapping[str, Any]) -> Method:
     """Try a method on a pair.
 
     Raises:
@@ -251,6 +274,7 @@ def _build_method(entry: Entry[Any], pair: Pair, params: Mapping[str, Any]) -> N
         raise Unsupported(f"'{entry.name}' ({entry.origin}) cannot be built: {describe_error(error)}") from error
     if not isinstance(method, Method):
         raise Unsupported(f"'{entry.name}' ({entry.origin}) is no bench.method.Method")
+    return method
 
 
 def _changes(recorded: Any, current: Record, data_changed: Any) -> list[str]:

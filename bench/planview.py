@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench import options
+from bench.composition import SumOf
 from bench.errors import BenchError, unknown
 from bench.matrix import presets
 from bench.plan import Plan, PlannedCell
@@ -29,6 +30,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     for planned in plan.cells:
         _add(table, numbers.get(planned.cell.key, "-"), planned)
     console.print(table)
+    for remark in dict.fromkeys(remark for planned in plan.cells for remark in planned.remarks):
+        console.print(f"note: {remark}", markup=False, highlight=False)
     waiting = sum(planned.to_train for planned in (*plan.cells, *plan.teachers))
     console.print(f"{waiting} to train, {len(plan.cells) + len(plan.teachers) - waiting} not.", highlight=False)
     console.print(f"results: {plan.run.path}", markup=False, highlight=False)
@@ -80,9 +83,10 @@ def print_entry(kind: str | None, name: str, console: Console) -> None:
     if entry is None:
         known = [known for registry in registries for known in registry.names()]
         raise BenchError(unknown(kind.rstrip("s") if kind else "name", name, known))
-    module = inspect.getmodule(entry.builder)
-    for text in (f"{entry.name} ({entry.origin})", inspect.getdoc(module) or "", inspect.getdoc(entry.builder) or ""):
-        console.print(text + "\n", markup=False, highlight=False, soft_wrap=True)
+    for part in entry.builder.parts if isinstance(entry.builder, SumOf) else (entry,):
+        module = inspect.getmodule(part.builder)
+        for text in (f"{part.name} ({part.origin})", inspect.getdoc(module), inspect.getdoc(part.builder)):
+            console.print(f"{text or ''}\n", markup=False, highlight=False, soft_wrap=True)
     for option, type_, default in options.describe(entry.builder):
         console.print(f"  {option}: {type_} = {default}", markup=False, highlight=False)
 

@@ -19,6 +19,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from bench.composition import SIGN, SumOf, parts_of
 from bench.errors import BenchError, unknown
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -46,6 +47,9 @@ class Entry(Generic[T]):
     @property
     def code_digest(self) -> str:
         """Digest of the source file that defines the entry; tells whether stored results are of other code."""
+        if isinstance(self.builder, SumOf):
+            digests = "".join(part.code_digest for part in self.builder.parts)
+            return hashlib.sha256(digests.encode()).hexdigest()[:16]
         path = Path(self.origin.rpartition(":")[0])
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
@@ -101,13 +105,17 @@ class Registry(Generic[T]):
         for registry in (self, *self.siblings):
             if name in registry._entries:
                 return registry._entries[name]
-        raise BenchError(unknown(self.kind, name, self.names(everywhere=True)))
+        raise BenchError(self.problem(name))
 
     def __contains__(self, name: str) -> bool:
         return any(name in registry._entries for registry in (self, *self.siblings))
 
     def __iter__(self) -> Iterator[Entry[T]]:
         return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
+
+    def problem(self, name: str) -> str:
+        """Return why a name cannot be had, with the nearest names."""
+        return unknown(self.kind, name, self.names(everywhere=True))
 
     def names(self, everywhere: bool = False) -> list[str]:
         """Return the registered names; with ``everywhere`` those of the siblings too."""
@@ -123,6 +131,41 @@ class Registry(Generic[T]):
         self._entries = dict(entries)
 
 
+class MethodRegistry(Registry[T]):
+    """Methods, and sums of them: ``a+b`` is an entry whose options are those of its parts."""
+
+    def get(self, name: str) -> Entry[T]:
+        """Return the entry of a method or of a sum.
+
+        Raises:
+            BenchError: nothing has that name, or the parts make no sum.
+        """
+        if SIGN not in name or name in self._entries:
+            return super().get(name)
+        parts = tuple(super(MethodRegistry, self).get(part) for part in parts_of(name))
+        builder: Any = SumOf(parts)
+        return Entry(name, builder, "; ".join(part.origin for part in parts))
+
+    def __contains__(self, name: str) -> bool:
+        if SIGN not in name:
+            return super().__contains__(name)
+        try:
+            return bool(self.get(name))
+        except BenchError:
+            return False
+
+    def problem(self, name: str) -> str:
+        """Return why a method or a part of a sum cannot be had."""
+        if SIGN not in name:
+            return super().problem(name)
+        try:
+            parts = parts_of(name)
+        except BenchError as error:
+            return str(error)
+        missing = [super(MethodRegistry, self).problem(part) for part in parts if part not in self]
+        return f"'{name}': {'; '.join(missing)}"
+
+
 def _origin(builder: Callable[..., Any]) -> str:
     try:
         return f"{inspect.getsourcefile(builder)}:{inspect.getsourcelines(builder)[1]}"
@@ -130,7 +173,7 @@ def _origin(builder: Callable[..., Any]) -> str:
         return f"{builder.__module__}:0"
 
 
-methods: Registry[Any] = Registry("method")
+methods: Registry[Any] = MethodRegistry("method")
 students: Registry[Any] = Registry("student")
 teachers: Registry[Any] = Registry("teacher", students)
 students.siblings = (teachers,)

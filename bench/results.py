@@ -14,7 +14,7 @@ from bench.store import RESULT, CellFolder, Record, RunFolder, canonical
 _TEXT = [
     "cell_id", "folder", "state", "reason", "dataset", "dataset_key", "train_split", "eval_split", "teacher",
     "teacher_key", "student", "student_key", "method", "label", "hyperparameters", "recipe", "protocol",
-    "protocol_fields", "iou", "terms", "train_device", "setting", "input_size", "teacher_model",
+    "protocol_fields", "iou", "terms", "remarks", "train_device", "setting", "input_size", "teacher_model",
 ]  # fmt: skip
 _NUMBERS = [
     "seed", "miou", "macc", "pixel_accuracy", "n_classes_scored", "params", "macs", "flops", "latency_ms_p50",
@@ -143,6 +143,7 @@ def _result(record: Record) -> dict[str, Any]:
         **{name: _number(metrics[name]) for name in ("miou", "macc", "pixel_accuracy", "n_classes_scored")},
         "iou": metrics.get("iou"),
         "terms": tuple(record.get("terms") or ()),
+        "remarks": tuple(record.get("remarks") or ()),
         **{name: _number(efficiency.get(name)) for name in _EFFICIENCY},
         **{name: _number(cost.get(name)) for name in _COST},
         "setting": fps_setting(efficiency),

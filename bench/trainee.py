@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 from bench.cells import Cell, ModelSpec
 from bench.clock import Stopwatch
 from bench.data.base import DatasetInfo
-from bench.method import Batch, Method, Outputs, OutputSpec, Pair, Step
+from bench.method import Batch, Method, Outputs, Pair, Step
 from bench.models.base import SegmentationModel, build_model
+from bench.opponent import Opponent
 from bench.optim import build_optimizer, build_schedule
 from bench.plan import PlannedCell
 from bench.registry import methods
@@ -85,12 +87,10 @@ class Trainee:
         planned: the cell.
         folder: where its files go.
         setting: what the group shares.
-        specs: output shapes of student and teacher.
+        pair: classes and output shapes.
     """
 
-    def __init__(
-        self, planned: PlannedCell, folder: CellFolder, setting: Setting, specs: tuple[OutputSpec, OutputSpec]
-    ) -> None:
+    def __init__(self, planned: PlannedCell, folder: CellFolder, setting: Setting, pair: Pair) -> None:
         self.planned, self.folder, self.setting = planned, folder, setting
         cell, info = planned.cell, setting.info
         self.recipe = cell.recipe
@@ -99,14 +99,15 @@ class Trainee:
         self.steps: list[dict[str, Any]] = []
         self.evals: list[dict[str, Any]] = []
         self.terms: dict[str, float] = {}
+        self.loss_terms: tuple[str, ...] = ()
         self.task = Segmentation(info, cell.recipe)
         self.fabric = setting.make_fabric(cell.recipe.precision)
         self.stream = RandomStream(cell.seed, setting.device)
         with self.stream.active():
             self.student = self._build_student(cell, info, setting)
-            pair = Pair(info.num_classes, info.ignore_index, *specs)
             self.method: Method = methods.get(cell.method.name).builder(pair, **cell.method.params)
         self.method.to(setting.device).train()
+        self.opponents = [Opponent(adversary, cell.recipe.iterations) for adversary in self.method.adversaries()]
         self.optimizer = build_optimizer([*self.student.parameters(), *self.method.parameters()], cell.recipe)
         self.schedule = build_schedule(self.optimizer, cell.recipe)
         self._forward: nn.Module = self.fabric.setup_module(self.student, move_to_device=False)
@@ -144,18 +145,34 @@ class Trainee:
             outputs.model = self.student
             terms = self.task.loss(outputs, batch)
             step = Step(self.iteration, self.recipe.iterations, torch.stack(list(terms.values())).sum())
-            if self.method.needs_teacher:
-                if teacher is None:
-                    raise RuntimeError("the method needs a teacher and the group has none")
-                added = self.method(outputs, teacher, batch, step)
-                clash = set(terms) & set(added)
-                if clash:
-                    raise ValueError(f"the method's loss terms {sorted(clash)} have names of the task's terms")
-                terms |= added
-            self._descend(terms)
+            if self.method.task_weight != 1:
+                terms = {name: self.method.task_weight * term for name, term in terms.items()}
+            if not self.method.needs_teacher:
+                teacher = outputs.detach()  # whether the group has a teacher must make no difference
+            elif teacher is None:
+                raise RuntimeError("the method needs a teacher and the group has none")
+            added = self.method(outputs, teacher, batch, step)
+            _require_own_names(terms, added)
+            terms |= added
+            total = self._descend(terms)
+            self.loss_terms = tuple(terms)
+            logged = terms | self._oppose(outputs, teacher, batch, step)
+            self._remember({name: term.detach().float() for name, term in logged.items()}, total)
         self.iteration += 1
 
-    def _descend(self, terms: dict[str, Tensor]) -> None:
+    def _oppose(self, outputs: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Train the method's adversaries on what the student gave before its own step."""
+        terms: dict[str, Tensor] = {}
+        if not self.opponents:
+            return terms
+        before = outputs.detach()
+        step = dataclasses.replace(step, task_loss=step.task_loss.detach())
+        for opponent in self.opponents:
+            terms |= opponent.step(before, teacher, batch, step)
+        return terms
+
+    def _descend(self, terms: dict[str, Tensor]) -> Tensor:
+        """Step the student down the sum of the terms, which is returned without its graph."""
         total = torch.stack([term.reshape(()) for term in terms.values()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(total)
@@ -165,13 +182,13 @@ class Trainee:
             )
         self._step_optimizer.step()
         self.schedule.step()
-        self._remember({name: term.detach().float() for name, term in terms.items()}, total.detach())
+        return total.detach()
 
     def _remember(self, terms: dict[str, Tensor], total: Tensor) -> None:
         """Keep the last terms and those of the first non-finite step, on the device: reading them would stall it."""
         self._names = tuple(terms)
         self._last = torch.stack([term.reshape(()) for term in terms.values()])
-        first = ~torch.isfinite(total) & (self._bad_at < 0)
+        first = ~(torch.isfinite(total) & torch.isfinite(self._last).all()) & (self._bad_at < 0)
         self._bad_at = torch.where(first, self.iteration, self._bad_at)
         if self._bad_terms is None or self._bad_terms.shape != self._last.shape:
             self._bad_terms = self._last
@@ -213,6 +230,7 @@ class Trainee:
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "opponents": [opponent.state_dict() for opponent in self.opponents],
             "precision": self.fabric.strategy.precision.state_dict(),
             "stream": self.stream.state_dict(),
             "costs": vars(self.costs),
@@ -247,6 +265,8 @@ class Trainee:
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        for opponent, saved in zip(self.opponents, state["opponents"], strict=True):
+            opponent.load_state_dict(saved)
         self.fabric.strategy.precision.load_state_dict(state["precision"])
         stream = state["stream"]
         stream["torch"] = stream["torch"].cpu()
@@ -270,3 +290,8 @@ def read_initial_weights(model: ModelSpec, files: Mapping[str, Path]) -> dict[st
         files: weights files by digest.
     """
     return read_weights(files[model.weights_sha256]) if model.weights_sha256 else None
+
+
+def _require_own_names(task: Mapping[str, Tensor], method: Mapping[str, Tensor]) -> None:
+    if clash := set(task) & set(method):
+        raise ValueError(f"the method's loss terms {sorted(clash)} have names of the task's terms")

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from bench import registry
+from bench.pytest_plugin import check_method  # noqa: F401 - the fixture, where bench is not installed
 
 SHAPES = Path(__file__).parent / "plugins" / "shapes.py"
 MATRIX = {
@@ -33,9 +35,9 @@ def matrix_file(tmp_path: Path) -> MatrixFile:
     return write
 
 
-@pytest.fixture(autouse=True)
-def _own_registries() -> Iterator[None]:
-    """Plug-ins register for the whole process: put back what was registered before the test."""
+@contextlib.contextmanager
+def registries_put_back() -> Iterator[None]:
+    """Plug-ins register for the whole process: put back what was registered before."""
     registry.discover()
     entries = {name: known.snapshot() for name, known in registry.REGISTRIES.items()}
     broken = dict(registry._broken)
@@ -44,3 +46,16 @@ def _own_registries() -> Iterator[None]:
         known.restore(entries[name])
     registry._broken.clear()
     registry._broken.update(broken)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _registries_of_the_module() -> Iterator[None]:
+    """Fixtures of a module are made before those of its first test."""
+    with registries_put_back():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_registries() -> Iterator[None]:
+    with registries_put_back():
+        yield

@@ -14,6 +14,7 @@ import bench
 from bench import cli
 from bench.errors import EXIT_INTERRUPTED, Interrupted
 from bench.matrix import presets
+from bench.registry import discover, methods
 from tests.conftest import SHAPES, MatrixFile
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,6 +57,9 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 BASELINE = """m.yaml:4: methods: no baseline: every gain is measured against the method 'none'. Add under methods:
     - none
   or give --no-baseline, which marks every table"""
+discover()
+METHODS = ", ".join(methods.names())
+KD_OPTIONS = "convention, tau, upsample, weight"
 TOP = "dataset, exclude, include, methods, name, pairs, plugins, recipe, seeds, teacher_recipe, teacher_seed"
 RECIPE = (
     "align_corners, augment, auxiliary_weight, batch_size, channels_last, checkpoint_rule, clip_grad_norm, "
@@ -67,11 +71,11 @@ SMALL = "iterations: 20, batch_size: 8"
 FAULTS: list[tuple[dict[str, str | None], list[str]]] = [
     (
         {"methods": "[none, cdw]"},
-        ["m.yaml:4: methods[1]: unknown method 'cdw'. Did you mean 'cwd'? Known: cwd, kd, none"],
+        [f"m.yaml:4: methods[1]: unknown method 'cdw'. Did you mean 'cwd'? Known: {METHODS}"],
     ),
     (
         {"methods": "[none, no]"},
-        ["m.yaml:4: methods[1]: unknown method 'no'. Did you mean 'none'? Known: cwd, kd, none"],
+        [f"m.yaml:4: methods[1]: unknown method 'no'. Did you mean 'none'? Known: {METHODS}"],
     ),
     ({"methods": "[none, true]"}, ["m.yaml:4: methods[1]: a name or {name: ..., option: value} is needed, got True"]),
     (
@@ -80,11 +84,11 @@ FAULTS: list[tuple[dict[str, str | None], list[str]]] = [
     ),
     (
         {"methods": "[none, {name: kd, temprature: 3}]"},
-        ["m.yaml:4: methods[1].temprature: unknown key 'temprature'. Known: tau, weight"],
+        [f"m.yaml:4: methods[1].temprature: unknown key 'temprature'. Known: {KD_OPTIONS}"],
     ),
     (
         {"methods": "[none, {name: kd, wieght: 3}]"},
-        ["m.yaml:4: methods[1].wieght: unknown key 'wieght'. Did you mean 'weight'? Known: tau, weight"],
+        [f"m.yaml:4: methods[1].wieght: unknown key 'wieght'. Did you mean 'weight'? Known: {KD_OPTIONS}"],
     ),
     (
         {"methods": "[none, {name: kd, weight: -1}]"},
@@ -208,7 +212,7 @@ FAULTS: list[tuple[dict[str, str | None], list[str]]] = [
         {"methods": "[cdw, {name: kd, tau: 0}]", "seeds": "[0, 0]", "colour": "red"},
         [
             f"m.yaml:7: colour: unknown key 'colour'. Known: {TOP}",
-            "m.yaml:4: methods[0]: unknown method 'cdw'. Did you mean 'cwd'? Known: cwd, kd, none",
+            f"m.yaml:4: methods[0]: unknown method 'cdw'. Did you mean 'cwd'? Known: {METHODS}",
             "m.yaml:4: methods[1].tau: input should be greater than 0, got 0",
             BASELINE,
             "m.yaml:5: seeds[1]: seed 0 stands twice; a repeated seed is no new evidence",
@@ -407,7 +411,7 @@ def test_a_preset_is_shown_in_full(command: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["methods", "--long", "kdd"], "unknown method 'kdd'. Did you mean 'kd'? Known: cwd, kd, none"),
+        (["methods", "--long", "kdd"], f"unknown method 'kdd'. Did you mean 'kd'? Known: {METHODS}"),
         (
             ["presets", "--long", "quikc"],
             f"unknown preset 'quikc'. Did you mean 'quick'? Known: {', '.join(presets())}",

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bench import cli
 from bench.matrix import load_matrix, presets
+from bench.registry import methods
 from tests.data.test_camvid import make_camvid
 from tests.harness import PLUGINS, records, run, write_matrix
 
@@ -68,15 +70,29 @@ def test_the_readmes_matrix_loads(tmp_path):
     assert [choice.label for choice in load_matrix(str(path)).choices] == ["none", "kd", "kd (tau=4)", "cwd"]
 
 
+def test_the_methods_document_has_every_method_in_both_tables_and_its_matrix_loads(tmp_path):
+    text = (ROOT / "docs" / "methods.md").read_text()
+    known = {name for name in methods.names() if methods.get(name).builder.__module__.startswith("methods.")}
+    described, measured = text.split("## How we know")[0], text.split("## What a method costs")[1]
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", described, re.M)) == known
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", measured, re.M)) == known - {"none"}
+    (example,) = blocks(text, "yaml")
+    path = write_matrix(tmp_path, methods=yaml.safe_load(example)["methods"])
+    labels = [choice.label for choice in load_matrix(str(path)).choices]
+    assert labels[2] == "ifvd+bcd (ifvd.weight=50)"
+    assert len(labels) == 5
+
+
 @pytest.mark.parametrize("name", presets())
 def test_presets_load_and_are_named_in_the_readme(name):
     load_matrix(name)
     assert f"`{name}`" in README
 
 
-def test_the_contributing_guides_method_trains_as_a_plug_in(tmp_path):
+def test_the_contributing_guides_method_conforms_and_trains_as_a_plug_in(tmp_path, check_method):
     (code,) = blocks((ROOT / "CONTRIBUTING.md").read_text(), "python")
     (tmp_path / "mine.py").write_text(code)
+    check_method(tmp_path / "mine.py")
     plugins = [str(PLUGINS / "shapes.py"), "mine.py"]
     plan = run(write_matrix(tmp_path, methods=["none", "mse"], plugins=plugins), tmp_path / "results")
     state, record = records(plan.run)["mse"]

@@ -54,6 +54,16 @@ def test_a_raising_and_a_diverging_cell_are_recorded_and_their_companions_do_not
     assert states == {"none": "done", "explodes": "diverged", "kd": "done", "raises": "failed", "cwd": "done"}
 
 
+def test_a_method_without_teacher_has_its_terms_in_the_loss_whoever_trains_beside_it(tmp_path, together):
+    beside = run(write_matrix(tmp_path, "beside", methods=["none", "kd", "alone"]), tmp_path / "results")
+    apart = run(write_matrix(tmp_path, "apart", methods=["none", "alone"]), tmp_path / "results")
+    state, record = records(beside.run)["alone"]
+    assert state == "done"
+    assert record["terms"] == ["ce", "alone"]
+    assert weights(beside.run)["alone", 0] == weights(apart.run)["alone", 0]
+    assert weights(beside.run)["alone", 0] != weights(together.run)["none", 0]
+
+
 def test_a_failed_cell_is_tried_again_a_diverged_one_is_kept(tmp_path):
     path = write_matrix(tmp_path, methods=["none", "explodes", "raises"])
     before = run(path, tmp_path / "results")

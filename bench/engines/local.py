@@ -19,6 +19,7 @@ from bench.data.base import Samples
 from bench.data.loader import cached_in_memory
 from bench.efficiency import measure
 from bench.errors import BenchError, Interrupted
+from bench.method import Pair
 from bench.models.base import SegmentationModel, build_model, output_spec
 from bench.plan import Group, Plan, PlannedCell
 from bench.progress import Reporter
@@ -210,8 +211,9 @@ class GroupRun:
         student_spec = output_spec(self._meta(cell.student), self.size)
         teacher_spec = output_spec(self._meta(cell.teacher), self.size) if cell.teacher else student_spec
         planned = replace(planned, provenance=self._provenance(planned))
-        specs = (student_spec, teacher_spec)
-        trainee = Trainee(planned, self.run_folder.cell(cell.id), self.engine.setting, specs)
+        info, size = self.engine.setting.info, (self.size[0], self.size[1])
+        pair = Pair(info.num_classes, info.ignore_index, student_spec, teacher_spec, size)
+        trainee = Trainee(planned, self.run_folder.cell(cell.id), self.engine.setting, pair)
         if note := trainee.load_checkpoint():
             self.engine.reporter.message(f"{cell.id}: {note}")
         return trainee

@@ -5,32 +5,35 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.method import Batch, Outputs, OutputSpec, Pair, Step, TapSpec
-from bench.options import defaults
-from bench.registry import discover, methods
+from tests.benchmarks.kernels import NAMES, kernel, outputs, peak_mib
+from tests.benchmarks.memory import PeakMemory
 
-discover()
-NAMES = [name for name in methods.names() if methods.get(name).builder.__module__.startswith("methods.")]
-SPEC = OutputSpec(TapSpec(21, 8), TapSpec(512, 8))
-
-
-def outputs(seed: int) -> Outputs:
-    generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(2, 21, 65, 65, generator=generator)
-    return Outputs(logits.requires_grad_(), torch.randn(2, 512, 65, 65, generator=generator).requires_grad_())
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 @pytest.mark.benchmark(group="methods")
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "none"])
-def test_forward_and_backward(benchmark, name):
-    builder = methods.get(name).builder
-    method = builder(Pair(21, 255, SPEC, SPEC), **defaults(builder))
-    student, teacher = outputs(0), outputs(1)
-    batch = Batch(torch.zeros(2, 3, 520, 520), torch.randint(0, 21, (2, 520, 520)), 255)
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", NAMES)
+def test_forward_and_backward(benchmark, name, device):
+    step = kernel(name, device)
+    benchmark.extra_info["peak_mib"] = peak_mib(step, device)
+    benchmark.pedantic(step, rounds=3)
+    assert 0 < benchmark.extra_info["peak_mib"] < 2500
 
-    def step() -> None:
-        student.logits.grad = None
-        sum(method(student, teacher, batch, Step(0, 1, torch.zeros(()))).values()).backward()
 
-    benchmark.pedantic(step, rounds=5, warmup_rounds=1)
-    assert torch.isfinite(student.logits.grad).all()
+def test_the_sizes_are_those_of_the_table():
+    found = outputs(0)
+    assert found.logits.shape == (2, 21, 65, 65)
+    assert found.embedding.shape == (2, 512, 65, 65)
+
+
+def test_peak_memory_counts_what_is_alive_at_one_time_and_forgets_what_is_freed():
+    with PeakMemory() as memory:
+        for _ in range(4):
+            one = torch.ones(2**18)  # 1 MiB, freed when the next is bound
+        two = torch.cat([one, one])
+        view = two[: 2**18]
+        view += 1
+    assert memory.peak_mib == pytest.approx(3)
+    del one, two, view
+    assert memory.live == 0

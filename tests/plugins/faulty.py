@@ -1,4 +1,4 @@
-"""Methods and a teacher that go wrong on purpose, and a method that draws random numbers and keeps state."""
+"""Methods and a teacher that go wrong on purpose, one that draws random numbers, one that needs no teacher."""
 
 import torch
 from torch import nn
@@ -92,3 +92,16 @@ class Stateful(Method):
         noise = torch.rand((), device=student.logits.device)
         difference = self.adapter(student.embedding) - teacher.embedding
         return {"feature": self.weight * (1 + noise) / self.seen * difference.square().mean()}
+
+
+@methods.register("alone")
+class Alone(Method):
+    """A regulariser that looks at no teacher: it is given the student's own outputs without their graph."""
+
+    taps = ()
+    needs_teacher = False
+
+    def forward(self, student, teacher, batch, step):
+        assert torch.equal(student.logits, teacher.logits)
+        assert not teacher.logits.requires_grad
+        return {"alone": student.logits.square().mean()}

@@ -1,55 +1,15 @@
-"""All that the author of a distillation method has to know.
-
-A method is one file: a pure function that is the paper's equation, and a :class:`Method` that says which outputs it
-taps, what it trains and which hyperparameters it has::
-
-    from bench.method import Method, NonNegative, Pair, Positive, methods
-
-    @methods.register("mse")
-    class MSE(Method):
-        \"\"\"Mean squared difference of the logits.\"\"\"
-
-        taps = ("logits",)
-
-        def __init__(self, pair: Pair, *, weight: NonNegative = 1.0) -> None:
-            super().__init__(pair)
-            self.weight = weight
-
-        def forward(self, student, teacher, batch, step):
-            return {"mse": self.weight * (student.logits - teacher.logits).square().mean()}
-"""
+"""What flows between a model, a method and the trainer, and the class that every method extends."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
-import torch
-import torch.nn.functional as F
 from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
-
-from bench.errors import Unsupported
-from bench.registry import methods
-
-__all__ = [
-    "Batch",
-    "Fraction",
-    "Method",
-    "NonNegative",
-    "OutputSpec",
-    "Outputs",
-    "Pair",
-    "Positive",
-    "Step",
-    "Tap",
-    "TapSpec",
-    "Unsupported",
-    "distribution_kl",
-    "methods",
-    "require_same_size",
-]
+from torch.optim import Optimizer
 
 Tap = Literal["logits", "embedding", "stages"]
 
@@ -89,12 +49,19 @@ class Pair:
         ignore_index: label value that is not scored.
         student: shapes of the student's outputs.
         teacher: shapes of the teacher's outputs.
+        size: height and width of the images that they train on.
     """
 
     num_classes: int
     ignore_index: int
     student: OutputSpec
     teacher: OutputSpec
+    size: tuple[int, int]
+
+    def logits_size(self) -> tuple[int, int]:
+        """Return height and width of the student's logits in training."""
+        stride = self.student.logits.stride
+        return round(self.size[0] / stride), round(self.size[1] / stride)
 
 
 @dataclass
@@ -122,6 +89,16 @@ class Outputs:
             embedding=self.embedding if "embedding" in taps else None,
             stages=self.stages if "stages" in taps else (),
             auxiliary=None,
+        )
+
+    def detach(self) -> Outputs:
+        """Return the same values without their graph."""
+        return dataclasses.replace(
+            self,
+            logits=self.logits.detach(),
+            embedding=None if self.embedding is None else self.embedding.detach(),
+            stages=tuple(stage.detach() for stage in self.stages),
+            auxiliary=None if self.auxiliary is None else self.auxiliary.detach(),
         )
 
 
@@ -160,6 +137,26 @@ class Step:
         return self.iteration / self.iterations
 
 
+@dataclass(frozen=True)
+class Adversary:
+    """A network that a method trains against the student, with its own loss and optimiser.
+
+    Its step comes after the student's, on the outputs that the student had before it, without their graph. Its
+    parameters are frozen while the student learns.
+
+    Attributes:
+        network: a submodule of the method; its parameters stay out of the student's optimiser.
+        loss: returns the named terms that the network descends; they are logged beside the student's.
+        optimizer: makes its optimiser.
+        power: its learning rate falls as ``(1 - progress) ** power``; 0 keeps it constant.
+    """
+
+    network: nn.Module
+    loss: Callable[[Outputs, Outputs, Batch, Step], dict[str, Tensor]]
+    optimizer: Callable[[list[nn.Parameter]], Optimizer]
+    power: float = 0.9
+
+
 class Method(nn.Module):
     """Base class of all methods.
 
@@ -169,15 +166,22 @@ class Method(nn.Module):
 
     Attributes:
         taps: outputs of both models that :meth:`forward` reads.
-        needs_teacher: False for a method that never looks at the teacher.
+        needs_teacher: False for a method that never looks at the teacher; it is given the student's own outputs in its
+            place, without their graph.
+        masks_ignored: True where outputs at ignored pixels move no term.
+        task_weight: what the task loss is multiplied by; methods that replace a part of it set it below 1.
+        remarks: what differs from the paper because of this pair, in sentences for plan and report.
     """
 
-    taps: ClassVar[tuple[Tap, ...]] = ("logits",)
-    needs_teacher: ClassVar[bool] = True
+    taps: tuple[Tap, ...] = ("logits",)
+    needs_teacher: bool = True
+    masks_ignored: bool = False
+    task_weight: float = 1.0
 
     def __init__(self, pair: Pair) -> None:
         super().__init__()
         self.pair = pair
+        self.remarks: list[str] = []
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return the named, already weighted loss terms that this method adds to the task loss.
@@ -193,40 +197,6 @@ class Method(nn.Module):
         """
         raise NotImplementedError
 
-
-def require_same_size(pair: Pair, tap: Literal["logits", "embedding"], method: str) -> None:
-    """Refuse a pair whose maps differ in stride.
-
-    Raises:
-        Unsupported: a model lacks the tap, or the strides differ.
-    """
-    student, teacher = getattr(pair.student, tap), getattr(pair.teacher, tap)
-    for role, spec in (("student", student), ("teacher", teacher)):
-        if spec is None:
-            raise Unsupported(f"{method} compares the {tap}, which the {role} does not give")
-    if student.stride != teacher.stride:
-        raise Unsupported(
-            f"{method} compares {tap} of one size; strides are "
-            f"{student.stride:g} (student) and {teacher.stride:g} (teacher)"
-        )
-
-
-def distribution_kl(student: Tensor, teacher: Tensor, *, tau: float, dim: int) -> Tensor:
-    """Return KL(teacher || student) of the softmax distributions along one dimension.
-
-    Computed through log-softmax on both sides, which stays finite where the logarithm of a softmax underflows, and in
-    float32 or wider whatever the inputs are.
-
-    Args:
-        student: scores of any shape.
-        teacher: scores of the same shape; no gradient flows into them.
-        tau: temperature, above 0.
-        dim: the dimension that is a distribution.
-
-    Returns:
-        The inputs' shape without ``dim``.
-    """
-    dtype = torch.promote_types(student.dtype, torch.float32)
-    student_log = F.log_softmax(student.to(dtype) / tau, dim=dim)
-    teacher_log = F.log_softmax(teacher.detach().to(dtype) / tau, dim=dim)
-    return F.kl_div(student_log, teacher_log, reduction="none", log_target=True).sum(dim)
+    def adversaries(self) -> Sequence[Adversary]:
+        """Return the networks that are trained against the student; none unless a method has them."""
+        return ()

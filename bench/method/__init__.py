@@ -1,0 +1,89 @@
+"""All that the author of a distillation method has to know.
+
+A method is one file: a pure function that is the paper's equation, and a :class:`Method` that says which outputs it
+taps, what it trains and which hyperparameters it has::
+
+    from bench.method import Method, NonNegative, Pair, Positive, methods
+
+    @methods.register("mse")
+    class MSE(Method):
+        \"\"\"Mean squared difference of the logits.\"\"\"
+
+        taps = ("logits",)
+
+        def __init__(self, pair: Pair, *, weight: NonNegative = 1.0) -> None:
+            super().__init__(pair)
+            require_same_size(pair, "logits", "mse")
+            self.weight = weight
+
+        def forward(self, student, teacher, batch, step):
+            difference = wide(student.logits) - wide(teacher.logits.detach())
+            return {"mse": self.weight * difference.square().mean()}
+
+The bounds of annotated_types (``Ge``, ``Gt``, ``Le``, ``Lt``) are here too, for ``Annotated[int, Ge(1)]``.
+"""
+
+from __future__ import annotations
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from bench.errors import Unsupported
+from bench.method.base import (
+    Adversary,
+    Batch,
+    Fraction,
+    Method,
+    NonNegative,
+    Outputs,
+    OutputSpec,
+    Pair,
+    Positive,
+    Step,
+    Tap,
+    TapSpec,
+)
+from bench.method.discriminator import Discriminator, Holistic
+from bench.method.maps import (
+    attention_map,
+    distribution_kl,
+    labels_at,
+    matched_stages,
+    require_same_size,
+    require_tap,
+    resize,
+    tap_of,
+    wide,
+)
+from bench.registry import methods
+
+__all__ = [
+    "Adversary",
+    "Batch",
+    "Discriminator",
+    "Fraction",
+    "Ge",
+    "Gt",
+    "Holistic",
+    "Le",
+    "Lt",
+    "Method",
+    "NonNegative",
+    "OutputSpec",
+    "Outputs",
+    "Pair",
+    "Positive",
+    "Step",
+    "Tap",
+    "TapSpec",
+    "Unsupported",
+    "attention_map",
+    "distribution_kl",
+    "labels_at",
+    "matched_stages",
+    "methods",
+    "require_same_size",
+    "require_tap",
+    "resize",
+    "tap_of",
+    "wide",
+]
