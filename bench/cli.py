@@ -153,6 +153,25 @@ def list_(
 
 
 @app.command()
+def models(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="Which models; all if left out.")
+    ] = None,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 19,
+    size: Annotated[str, typer.Option(help="Input height and width.")] = "512x512",
+    latency: Annotated[bool, typer.Option("--latency", help="Measure the latency on this machine as well.")] = False,
+    device: Annotated[str, typer.Option(help="Where latency is measured: auto, cpu, cuda, cuda:N or mps.")] = "auto",
+) -> None:
+    """Show parameters, multiply-accumulates and taps of the models."""
+    from bench.engines.local import find_device
+    from bench.modelview import print_models
+
+    taken_on = find_device(device) if latency else None
+    failed = print_models(names or [], classes, _height_and_width(size), taken_on, _console())
+    raise typer.Exit(EXIT_CELLS_FAILED if failed else EXIT_DONE)
+
+
+@app.command()
 def report(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A result folder, such as results/quick.")],
 ) -> None:
@@ -191,6 +210,69 @@ def check_method(
         apply_override(given, text)
     counts = print_results(check_methods(names, given), _console())
     raise typer.Exit(EXIT_CELLS_FAILED if counts[FAILED] else EXIT_DONE)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Option(help="Name of a student or teacher.")],
+    weights: Annotated[Path, typer.Option(help="A .safetensors file or a torch checkpoint.")],
+    dataset: Annotated[str, typer.Option(help="Name of a dataset.")],
+    split: Annotated[str | None, typer.Option(help="A split; the one that papers report if left out.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An option, as in model.q=3 or dataset.folder=camvid-half. Repeatable."),
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="Output channels of the weights; the dataset's classes are the first.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Resize images to this for the model, as in 360x480.")
+    ] = None,
+    align_corners: Annotated[
+        bool | None, typer.Option("--align-corners/--no-align-corners", help="How logits are brought to label size.")
+    ] = None,
+    json_: Annotated[Path | None, typer.Option("--json", help="Write scores and protocol to this file.")] = None,
+    data_root: DataRootOption = None,
+    results: ResultsOption = Path("results"),
+    plugin: Annotated[
+        list[Path] | None, typer.Option(help="A file that registers models or datasets. Repeatable.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 16,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load data; 0 loads in the main one.")] = 0,
+) -> None:
+    """Score a model with given weights on a split, by the code that scores students."""
+    settings = _settings(results, data_root, device=device, workers=workers)
+    wanted_size = None if size is None else _height_and_width(size)
+
+    from bench.evaluate import Request, evaluate_weights, print_evaluation
+    from bench.store import write_json
+
+    request = Request(
+        model=model,
+        weights=weights,
+        dataset=dataset,
+        split=split,
+        overrides=tuple(set_ or ()),
+        plugins=tuple(plugin or ()),
+        classes=classes,
+        size=wanted_size,
+        align_corners=align_corners,
+        batch_size=batch_size,
+    )
+    record = evaluate_weights(request, settings)
+    console = _console()
+    print_evaluation(record, console)
+    if json_ is not None:
+        write_json(json_, record)
+        console.print(f"wrote {json_}", markup=False, highlight=False)
+
+
+def _height_and_width(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise BenchError(f"--size {text}: write height and width in pixels, as in --size 360x480")
+    return int(height), int(width)
 
 
 def _version(wanted: bool) -> None:

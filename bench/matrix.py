@@ -59,10 +59,25 @@ class Dataset(Named):
     eval_split: str | None = None
 
 
+class Expected(BaseModel):
+    """The score that a teacher must have before anything learns from it, in percent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    miou: Annotated[float, Ge(0), Le(100)]
+    tolerance: Annotated[float, Ge(0)] = 0.5
+
+
 class Model(Named):
-    """A student or a teacher; ``weights`` is a file to start from."""
+    """A student or a teacher.
+
+    Attributes:
+        weights: what it starts from: a file, a URL or published weights by name.
+        expected: of a teacher, its score on the evaluation split; far off, the run stops.
+    """
 
     weights: str | None = None
+    expected: Expected | None = None
 
 
 class PairEntry(BaseModel):
@@ -133,7 +148,7 @@ class LoadedMatrix:
 def presets() -> dict[str, Path]:
     """Return the matrices that come with the package, by name."""
     folder = Path(str(resources.files("bench") / "matrices"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def find_matrix(name: str) -> Path:
@@ -271,7 +286,7 @@ class _Reader:
         for index, pair in enumerate(pairs if isinstance(pairs, list) else []):
             if isinstance(pair, dict):
                 for role, registry in (("teacher", teachers), ("student", students)):
-                    self._named(("pairs", index, role), pair.get(role), registry, ("weights",))
+                    self._named(("pairs", index, role), pair.get(role), registry, ("weights", "expected"))
 
     def _check_splits(self) -> None:
         name, given = _split_named(self.data.get("dataset"), ())

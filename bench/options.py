@@ -6,6 +6,7 @@ and default all come from the signature, so that a wrong one is refused before a
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import Any, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, to_jsonable_python
 
 from bench.composition import SumOf
 from bench.errors import BenchError, did_you_mean
@@ -50,7 +51,8 @@ def _schema_of_parts(builder: SumOf) -> type[BaseModel]:
 
 
 def _fields(builder: Callable[..., Any]) -> dict[str, Any]:
-    function = builder.__init__ if inspect.isclass(builder) else builder
+    function: Any = builder.__init__ if inspect.isclass(builder) else builder
+    function = function.func if isinstance(function, functools.partial) else function
     hints = get_type_hints(function, include_extras=True)
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(function).parameters.items():
@@ -100,10 +102,11 @@ def _no_numbers(given: Any, checked: Any, path: tuple[str | int, ...]) -> Iterat
 
 
 def defaults(builder: Callable[..., Any]) -> dict[str, Any]:
-    """Return the default of every option that has one; for a sum, those of each part under its name."""
+    """Return the default of every option that has one, as a plain JSON value; for a sum, those of each part by name."""
     if isinstance(builder, SumOf):
         return {part.name: defaults(part.builder) for part in builder.parts}
-    return {name: field.default for name, field in schema(builder).model_fields.items() if not field.is_required()}
+    fields = schema(builder).model_fields.items()
+    return {name: to_jsonable_python(field.default) for name, field in fields if not field.is_required()}
 
 
 def is_sweep(builder: Callable[..., Any], name: str, value: Any) -> bool:

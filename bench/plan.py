@@ -31,6 +31,9 @@ def build_plan(loaded: LoadedMatrix, settings: Settings) -> Plan:
         tuple(_teachers(planner, cells)),
         planner.weights,
         tuple(_grouped(cells)),
+        tuple(planner.published.values()),
+        planner.expected,
+        tuple(planner.notes),
     )
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from bench.cells import Cell, TeacherSpec
 from bench.data.base import SegmentationData
+from bench.matrix import Expected
+from bench.models.pretrained import PublishedFile
 from bench.store import Record, RunFolder
 
 TEACHERS = "teachers"
@@ -71,6 +73,9 @@ class Plan:
         teachers: cells that train a teacher without weights.
         weights: files given for models, by name and digest.
         groups: what is left to train, in order.
+        published: files of weights that models start from and that somebody publishes.
+        expected: scores that teachers must have, by the key of the teacher.
+        notes: what is worth knowing of the given weights.
     """
 
     name: str
@@ -81,6 +86,14 @@ class Plan:
     teachers: tuple[PlannedCell, ...]
     weights: Mapping[str, Path]
     groups: tuple[Group, ...]
+    published: tuple[PublishedFile, ...] = ()
+    expected: Mapping[str, Expected] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> list[str]:
+        """What to do about each published file that is not here."""
+        return [sentence for file in self.published if (sentence := file.missing())]
 
     @property
     def teacher_groups(self) -> tuple[Group, ...]:

@@ -15,15 +15,18 @@ from typing import Any
 from bench.cells import Cell, DatasetSpec, MethodSpec, ModelSpec, TeacherSpec
 from bench.data.base import SegmentationData
 from bench.errors import BenchError, Unsupported
-from bench.matrix import BASELINE, LoadedMatrix, MethodChoice, Model, PairEntry
+from bench.matrix import BASELINE, Expected, LoadedMatrix, MethodChoice, Model, PairEntry
 from bench.method import Method, OutputSpec, Pair
-from bench.models.base import build_model, output_spec
+from bench.models.base import SegmentationModel, build_model, output_spec
+from bench.models.pretrained import PublishedFile
+from bench.models.published import recognised, under_own_names
 from bench.options import resolve
 from bench.planned import TEACHERS, PlannedCell
 from bench.registry import Entry, datasets, describe_error, methods, students, teachers
 from bench.settings import Settings
 from bench.store import CONFIG, RESULT, STUDENT, CellFolder, Record, RunFolder, digest, file_digest
 from bench.weights import read_weights, require_fit
+from bench.weightsource import find_weights
 
 Row = tuple[PairEntry, int, MethodChoice]
 
@@ -50,6 +53,9 @@ class Planner:
         self.run = RunFolder(settings.results / self.matrix.name)
         self.teachers_run = RunFolder(settings.results / TEACHERS)
         self.weights: dict[str, Path] = {}
+        self.published: dict[str, PublishedFile] = {}
+        self.expected: dict[str, Expected] = {}
+        self.notes: dict[str, None] = {}
         self._specs: dict[str, OutputSpec] = {}
         self._code: dict[str, str] = {}
         self._trained: dict[str, str | None] = {}
@@ -60,10 +66,20 @@ class Planner:
         given = resolve(students.get(model.name).builder, model.options)
         sha256 = None
         if model.weights is not None:
-            path = _resolved(model.weights, self.loaded.path.parent)
-            sha256 = file_digest(path)
-            self.weights[sha256] = path
+            sha256 = self._weights_digest(model)
         return ModelSpec(name=model.name, options=given, weights_sha256=sha256)
+
+    def _weights_digest(self, model: Model) -> str:
+        """Return the digest of a model's weights; where they are not here yet, of what names them."""
+        found = find_weights(str(model.weights), self.loaded.path.parent)
+        path = found if isinstance(found, Path) else found.path
+        if isinstance(found, PublishedFile):
+            self.published[found.file] = found
+            if not path.is_file():
+                return digest({"absent": found.url})
+        sha256 = file_digest(path)
+        self.weights[sha256] = path
+        return sha256
 
     def teacher_cell(self, model: Model) -> Cell:
         """Return the cell that trains a teacher without weights."""
@@ -80,7 +96,10 @@ class Planner:
         """Return a teacher with the key of what its weights are."""
         spec = self.model_spec(model)
         trained_by = None if spec.weights_sha256 else self.teacher_cell(model).key
-        return TeacherSpec(**spec.model_dump(), trained_by=trained_by)
+        teacher = TeacherSpec(**spec.model_dump(), trained_by=trained_by)
+        if model.expected is not None:
+            self.expected[teacher.key] = model.expected
+        return teacher
 
     def cells(self) -> list[Cell]:
         """Return every cell of the matrix, each once.
@@ -215,10 +234,21 @@ class Planner:
                     f"model '{model.name}' with {model.options or 'no options'} and input {size[0]}x{size[1]} "
                     f"does not work: {describe_error(error)}"
                 ) from error
-            if model.weights_sha256:
-                path = self.weights[model.weights_sha256]
-                require_fit(module, read_weights(path), f"{path} (model '{model.name}')")
+            if model.weights_sha256 is None:
+                self.published |= {source.file: source for source in module.pretrained}
+            elif path := self.weights.get(model.weights_sha256):
+                self._require_fit(model, module, path)
         return self._specs[key]
+
+    def _require_fit(self, model: ModelSpec, module: SegmentationModel, path: Path) -> None:
+        """Try weights on a model; where their form is a publisher's who prepares images otherwise, note that."""
+        weights = read_weights(path)
+        require_fit(module, under_own_names(module, weights), f"{path} (model '{model.name}')")
+        found = recognised(module, weights) if path.suffix != ".safetensors" else None
+        other = {k: v for k, v in found.preparation.items() if model.options.get(k) != v} if found else {}
+        if found and other:
+            shown = ", ".join(f"{key}: {value}" for key, value in other.items())
+            self.notes[f"{path.name} has the form of {found.layout}, which goes with {shown} of '{model.name}'"] = None
 
     def provenance(self, cell: Cell) -> Record:
         """Return the digests of code, weights and versions that a result made now would carry."""
@@ -323,10 +353,3 @@ def model_code(model: ModelSpec) -> str:
     entry: Entry[Any] = (students if model.name in students.names() else teachers).get(model.name)
     module = build_model(model.name, 2, model.options, device="meta")
     return digest([entry.code_digest, _source_digest(inspect.getsourcefile(type(module)) or "")], 16)
-
-
-def _resolved(weights: str, folder: Path) -> Path:
-    for path in (Path(weights).expanduser(), folder / weights):
-        if path.is_file():
-            return path
-    raise BenchError(f"weights not found: {weights} (looked in the current folder and beside the matrix, {folder})")

@@ -30,8 +30,10 @@ def print_plan(plan: Plan, console: Console) -> None:
     for planned in plan.cells:
         _add(table, numbers.get(planned.cell.key, "-"), planned)
     console.print(table)
-    for remark in dict.fromkeys(remark for planned in plan.cells for remark in planned.remarks):
+    for remark in dict.fromkeys((*plan.notes, *(remark for planned in plan.cells for remark in planned.remarks))):
         console.print(f"note: {remark}", markup=False, highlight=False)
+    for sentence in plan.missing:
+        console.print(f"missing: {sentence}; a run fetches it", markup=False, highlight=False)
     waiting = sum(planned.to_train for planned in (*plan.cells, *plan.teachers))
     console.print(f"{waiting} to train, {len(plan.cells) + len(plan.teachers) - waiting} not.", highlight=False)
     console.print(f"results: {plan.run.path}", markup=False, highlight=False)

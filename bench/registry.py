@@ -7,6 +7,7 @@ distributions, or from files named under ``plugins:`` in a matrix.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -42,7 +43,8 @@ class Entry(Generic[T]):
     @property
     def summary(self) -> str:
         """First line of the docstring."""
-        return (inspect.getdoc(self.builder) or "").partition("\n")[0]
+        builder = self.builder.func if isinstance(self.builder, functools.partial) else self.builder
+        return (inspect.getdoc(builder) or "").partition("\n")[0]
 
     @property
     def code_digest(self) -> str:
@@ -74,6 +76,8 @@ class Registry(Generic[T]):
         self.kind = kind
         self.siblings = siblings
         self._entries: dict[str, Entry[T]] = {}
+        self._families: dict[str, Entry[T]] = {}
+        self._members: dict[str, Entry[T]] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
         """Register the decorated class or function under ``name``.
@@ -96,6 +100,39 @@ class Registry(Generic[T]):
 
         return add
 
+    def register_family(self, prefix: str) -> Callable[[T], T]:
+        """Register the decorated function for every name ``prefix:rest``; it is called as ``(rest, num_classes, ...)``.
+
+        Its ``check(rest)``, where it has one, raises BenchError for a rest that it cannot build.
+        """
+
+        def add(builder: T) -> T:
+            self._families[prefix] = Entry(f"{prefix}:...", builder, _origin(builder))
+            return builder
+
+        return add
+
+    def families(self) -> list[Entry[T]]:
+        """Return the entries behind names of the form ``prefix:rest``."""
+        return sorted(self._families.values(), key=lambda entry: entry.name)
+
+    def _member(self, name: str) -> Entry[T] | None:
+        """Return the entry of ``prefix:rest``, made when it is first asked for."""
+        prefix, colon, rest = name.partition(":")
+        if not colon:
+            return None
+        for registry in (self, *self.siblings):
+            family = registry._families.get(prefix)
+            if family is not None and rest:
+                check = getattr(family.builder, "check", None)
+                if check is not None:
+                    check(rest)
+                if name not in registry._members:
+                    builder: Any = functools.partial(family.builder, rest)
+                    registry._members[name] = Entry(name, builder, family.origin)
+                return registry._members[name]
+        return None
+
     def get(self, name: str) -> Entry[T]:
         """Return the entry of ``name``, here or in a sibling.
 
@@ -105,16 +142,27 @@ class Registry(Generic[T]):
         for registry in (self, *self.siblings):
             if name in registry._entries:
                 return registry._entries[name]
+        if (member := self._member(name)) is not None:
+            return member
         raise BenchError(self.problem(name))
 
     def __contains__(self, name: str) -> bool:
-        return any(name in registry._entries for registry in (self, *self.siblings))
+        if any(name in registry._entries for registry in (self, *self.siblings)):
+            return True
+        try:
+            return self._member(name) is not None
+        except BenchError:
+            return False
 
     def __iter__(self) -> Iterator[Entry[T]]:
         return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
 
     def problem(self, name: str) -> str:
         """Return why a name cannot be had, with the nearest names."""
+        try:
+            self._member(name)
+        except BenchError as error:
+            return str(error)
         return unknown(self.kind, name, self.names(everywhere=True))
 
     def names(self, everywhere: bool = False) -> list[str]:

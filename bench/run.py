@@ -44,8 +44,10 @@ def run_matrix(
         Interrupted: a stop was requested; the same command goes on from there.
     """
     require_precision(loaded.matrix.recipe.precision, find_device(settings.device))
-    plan = build_plan(loaded, settings)
+    plan = _with_weights(loaded, settings, reporter)
     _require_matches(plan, settings.retrain)
+    for note in plan.notes:
+        reporter.message(f"note: {note}")
     with plan.run.writing():
         reporter.message(f"dataset {loaded.matrix.dataset.name}: preparing and checking")
         _prepare_data(plan)
@@ -61,6 +63,28 @@ def run_matrix(
                 reporter.message(f"{done} of {len(plan.cells)} cells are done")
                 raise
     return build_plan(loaded, replace(settings, retrain=(), accept_stale=True))
+
+
+def _with_weights(loaded: LoadedMatrix, settings: Settings, reporter: PlainReporter | LiveReporter) -> Plan:
+    """Return the plan once every published file that it needs is here.
+
+    Raises:
+        BenchError: some cannot be had; all are named.
+    """
+    plan = build_plan(loaded, settings)
+    if not plan.missing or not any(planned.to_train for planned in (*plan.cells, *plan.teachers)):
+        return plan
+    problems: list[str] = []
+    for file in plan.published:
+        if file.missing():
+            reporter.message(f"fetching {file.url}")
+            try:
+                file.fetch()
+            except BenchError as error:
+                problems += error.problems
+    if problems:
+        raise BenchError(*problems)
+    return build_plan(loaded, settings)
 
 
 def _prepare_data(plan: Plan) -> None:

@@ -19,7 +19,7 @@ from bench.data.loader import BatchOrder, InMemory, eval_loader, train_loader
 from bench.data.transforms import build_train_transform
 from bench.errors import BenchError, Interrupted
 from bench.method import Batch, Outputs
-from bench.models.base import SegmentationModel
+from bench.models.base import SegmentationModel, Triple
 from bench.progress import Reporter
 from bench.stop import StopRequest
 from bench.store import Counts, write_problem
@@ -276,7 +276,7 @@ def describe_failure(error: Exception, folder: Path) -> str:
 
 
 class Views:
-    """A batch's images, normalised once for each normalisation that some model wants.
+    """A batch's images, once for each normalisation and order of channels that some model wants.
 
     Args:
         images: N x 3 x H x W in 0..1.
@@ -288,7 +288,7 @@ class Views:
         self._images = images
         self._info = setting.info
         self._format = torch.channels_last if channels_last else torch.contiguous_format
-        self._made: dict[tuple[tuple[float, ...], tuple[float, ...]], Tensor] = {}
+        self._made: dict[tuple[Triple, Triple, bool], Tensor] = {}
 
     def made(self) -> list[Tensor]:
         """Return every view made so far."""
@@ -296,11 +296,13 @@ class Views:
 
     def of(self, model: SegmentationModel) -> Tensor:
         """Return the images as a model wants them."""
-        mean, std = model.mean or self._info.mean, model.std or self._info.std
-        if (mean, std) not in self._made:
-            shift, scale = _channels(mean, self._images.device), _channels(std, self._images.device)
-            self._made[mean, std] = ((self._images - shift) / scale).contiguous(memory_format=self._format)
-        return self._made[mean, std]
+        key = model.mean or self._info.mean, model.std or self._info.std, model.bgr
+        if key not in self._made:
+            shift, scale = (_channels(values, self._images.device) for values in key[:2])
+            view = (self._images - shift) / scale
+            view = view.flip(1) if model.bgr else view
+            self._made[key] = view.contiguous(memory_format=self._format)
+        return self._made[key]
 
 
 @lru_cache(maxsize=64)

@@ -17,6 +17,7 @@ from bench.clock import Stopwatch
 from bench.data.base import DatasetInfo
 from bench.method import Batch, Method, Outputs, Pair, Step
 from bench.models.base import SegmentationModel, build_model
+from bench.models.published import under_own_names
 from bench.opponent import Opponent
 from bench.optim import build_optimizer, build_schedule
 from bench.plan import PlannedCell
@@ -122,7 +123,10 @@ class Trainee:
         student = build_model(cell.student.name, info.num_classes, cell.student.options)
         weights = setting.initial_weights(cell.student)
         if weights is not None:
-            load_into(student, weights, f"weights of student '{cell.student.name}'")
+            load_into(student, under_own_names(student, weights), f"weights of student '{cell.student.name}'")
+        else:
+            for source in student.pretrained:
+                source.load(student)
         if cell.recipe.channels_last:
             student = student.to(memory_format=torch.channels_last)
         return student.to(setting.device).train()

@@ -86,7 +86,17 @@ def require_fit(model: nn.Module, weights: Mapping[str, Tensor], source: str) ->
         if found
     ]
     if problems:
-        raise BenchError(f"{source} does not fit the model: " + "; ".join(problems))
+        raise BenchError(f"{source} does not fit the model: " + "; ".join(problems) + _class_counts(own, weights))
+
+
+def _class_counts(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
+    """Say so where all that differs is the number of classes."""
+    pairs = [(weights[name].shape, own[name].shape) for name in set(own) & set(weights)]
+    found = {(given[:1], wanted[:1]) for given, wanted in pairs if given != wanted and given[1:] == wanted[1:]}
+    if set(own) == set(weights) and len(found) == 1 and all(g[1:] == w[1:] for g, w in pairs):
+        ((given, wanted),) = found
+        return f". It was trained for {given[0]} classes, {wanted[0]} are wanted"
+    return ""
 
 
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:

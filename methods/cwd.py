@@ -27,6 +27,9 @@ Options that name what public codes do otherwise:
 - ``norm``: ``channel``, the paper's; TorchDistiller's ``spatial`` is, despite its name there, a softmax over the
   classes divided by N h w, and its ``channel_mean`` compares the means of the channels (``mse`` only).
 
+``resize`` brings the teacher's or the student's map to the other's size, bilinear without aligned corners, where a
+pair's strides differ; the paper and its codes have one size, and ``none``, the default, refuses such a pair.
+
 Deviations: log-softmax in place of the logarithm of a softmax, which the authors' code underflows for very peaked maps.
 The paper divides by C for each image, the codes and this one average over images too.
 """
@@ -45,10 +48,12 @@ from bench.method import (
     Outputs,
     Pair,
     Positive,
+    Resize,
     Step,
     Unsupported,
     distribution_kl,
     methods,
+    of_one_size,
     require_same_size,
     tap_of,
     wide,
@@ -112,11 +117,13 @@ class CWD(Method):
         divisor: Literal["student", "teacher"] = "student",
         divergence: Divergence = "kl",
         norm: Norm = "channel",
+        resize: Resize = "none",
     ) -> None:
         super().__init__(pair)
         if norm == "channel_mean" and divergence != "mse":
             raise Unsupported("cwd compares the means of channels by divergence: mse only")
-        student, teacher = require_same_size(pair, tap, "cwd")
+        student, teacher = require_same_size(pair, tap, "cwd", resize=resize)
+        self.resize: Resize = resize
         self.tap: Literal["logits", "embedding"] = tap
         self.taps = (tap,)
         self.tau, self.weight, self.divergence, self.norm = tau, weight, divergence, norm
@@ -127,7 +134,7 @@ class CWD(Method):
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return the term ``cwd``."""
-        student_map = self.adapter(tap_of(student, self.tap))
-        teacher_map = tap_of(teacher, self.tap)
+        adapted = self.adapter(tap_of(student, self.tap))
+        student_map, teacher_map = of_one_size(adapted, tap_of(teacher, self.tap), self.resize)
         loss = channelwise_divergence(student_map, teacher_map, self.tau, self.divergence, self.norm)
         return {"cwd": self.weight * self.scale * loss}

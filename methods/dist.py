@@ -19,6 +19,9 @@ segmentation/losses/dist_kd.py, train_kd.py:254), which has no temperature; tau 
 (open-mmlab/mmrazor, models/losses/dist_loss.py, weight 2 in its ImageNet configuration). Coefficients are means, so
 neither batch nor map size scales them; which pixels a class is correlated over is the batch's.
 
+``resize`` brings the teacher's or the student's map to the other's size, bilinear without aligned corners, where a
+pair's strides differ; the paper and its codes have one size, and ``none``, the default, refuses such a pair.
+
 Deviations: the authors add 0.4 times the same loss on auxiliary logits where the student has them; ours has the main
 logits alone. mmrazor's loss on maps correlates over the images of the batch instead of over pixels, which is not
 offered.
@@ -29,7 +32,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.method import Batch, Method, NonNegative, Outputs, Pair, Positive, Step, methods, require_same_size, wide
+from bench.method import (
+    Batch,
+    Method,
+    NonNegative,
+    Outputs,
+    Pair,
+    Positive,
+    Resize,
+    Step,
+    methods,
+    of_one_size,
+    require_same_size,
+    wide,
+)
 
 EPSILON = 1e-8
 
@@ -82,13 +98,15 @@ class DIST(Method):
         gamma: NonNegative = 1.0,
         tau: Positive = 1.0,
         weight: NonNegative = 1.0,
+        resize: Resize = "none",
     ) -> None:
         super().__init__(pair)
-        require_same_size(pair, "logits", "dist")
+        require_same_size(pair, "logits", "dist", resize=resize)
+        self.resize: Resize = resize
         self.beta, self.gamma, self.tau, self.weight = beta, gamma, tau, weight
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return the terms ``dist_inter`` and ``dist_intra``."""
-        inter, intra = relation_distances(student.logits, teacher.logits, self.tau)
+        inter, intra = relation_distances(*of_one_size(student.logits, teacher.logits, self.resize), self.tau)
         scale = self.weight * self.tau**2
         return {"dist_inter": scale * self.beta * inter, "dist_intra": scale * self.gamma * intra}

@@ -20,6 +20,9 @@ over the first 20 of 240 epochs. ``reduction: sum`` leaves out 1/R, so that it g
 (open-mmlab/mmrazor, models/losses/decoupled_kd.py) returns it for ``mean``, ``sum`` and ``none``, and the mean for
 ``batchmean``.
 
+``resize`` brings the teacher's or the student's map to the other's size, bilinear without aligned corners, where a
+pair's strides differ; the paper and its codes have one size, and ``none``, the default, refuses such a pair.
+
 Deviations: no public code applies DKD to segmentation, so pixels as rows and the choice of labels are ours. The
 warm-up rises at every step instead of every epoch. The log-probability of the rest is a logsumexp over it, where the
 official codes take the logarithm of a sum of probabilities and push the label's logit down by 1000; values agree where
@@ -41,10 +44,12 @@ from bench.method import (
     Outputs,
     Pair,
     Positive,
+    Resize,
     Step,
     distribution_kl,
     labels_at,
     methods,
+    of_one_size,
     require_same_size,
     wide,
 )
@@ -105,18 +110,22 @@ class DKD(Method):
         warmup: Fraction = 20 / 240,
         reduction: Reduction = "mean",
         weight: NonNegative = 1.0,
+        resize: Resize = "none",
     ) -> None:
         super().__init__(pair)
-        require_same_size(pair, "logits", "dkd")
+        require_same_size(pair, "logits", "dkd", resize=resize)
+        self.resize: Resize = resize
+        self.masks_ignored = resize == "none"  # a resized map mixes pixels with their neighbours
         self.alpha, self.beta, self.tau, self.weight = alpha, beta, tau, weight
         self.warmup, self.reduction = warmup, reduction
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return the terms ``dkd_tckd`` and ``dkd_nckd``."""
-        labels = labels_at(batch.target, student.logits.shape[-2:])
+        student_logits, teacher_logits = of_one_size(student.logits, teacher.logits, self.resize)
+        labels = labels_at(batch.target, student_logits.shape[-2:])
         labelled = labels != batch.ignore_index
         # an ignored pixel takes class 0, which exists, and weighs nothing
-        tckd, nckd = decoupled_kl(student.logits, teacher.logits, labels.where(labelled, 0), self.tau)
+        tckd, nckd = decoupled_kl(student_logits, teacher_logits, labels.where(labelled, 0), self.tau)
         rows = labelled.sum().clamp(min=1) if self.reduction == "mean" else 1
         scale = self.weight * self.tau**2 * (min(step.progress / self.warmup, 1) if self.warmup else 1)
         return {

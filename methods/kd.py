@@ -22,6 +22,9 @@ train_kd.py:76). ``convention`` names how a public code reduces the same sum :ma
 ``upsample`` resizes both logits by that factor first, bilinear with aligned corners, which IFVD and TorchDistiller can
 (by 8; off in their scripts).
 
+``resize`` brings the teacher's or the student's map to the other's size, bilinear without aligned corners, where a
+pair's strides differ; the paper and its codes have one size, and ``none``, the default, refuses such a pair.
+
 Deviation: the paper mixes a soft cross-entropy with the task loss; segmentation codes add the KL divergence, whose
 gradient is the same.
 """
@@ -41,9 +44,11 @@ from bench.method import (
     Outputs,
     Pair,
     Positive,
+    Resize,
     Step,
     distribution_kl,
     methods,
+    of_one_size,
     require_same_size,
 )
 
@@ -83,16 +88,18 @@ class KD(Method):
         weight: NonNegative = 1.0,
         convention: Convention = "cirkd",
         upsample: Annotated[int, Ge(1)] = 1,
+        resize: Resize = "none",
     ) -> None:
         super().__init__(pair)
-        require_same_size(pair, "logits", "kd")
+        require_same_size(pair, "logits", "kd", resize=resize)
+        self.resize: Resize = resize
         self.tau, self.weight, self.convention, self.upsample = tau, weight, convention, upsample
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return the term ``kd``."""
-        student_logits, teacher_logits = student.logits, teacher.logits
+        student_logits, teacher_logits = of_one_size(student.logits, teacher.logits, self.resize)
         if self.upsample > 1:
-            height, width = student.logits.shape[-2:]
+            height, width = student_logits.shape[-2:]
             size = (height * self.upsample, width * self.upsample)
             student_logits, teacher_logits = (
                 F.interpolate(one, size=size, mode="bilinear", align_corners=True)

@@ -14,7 +14,7 @@ import bench
 from bench import cli
 from bench.errors import EXIT_INTERRUPTED, Interrupted
 from bench.matrix import presets
-from bench.registry import discover, methods
+from bench.registry import discover, methods, students
 from tests.conftest import SHAPES, MatrixFile
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,13 +59,13 @@ BASELINE = """m.yaml:4: methods: no baseline: every gain is measured against the
   or give --no-baseline, which marks every table"""
 discover()
 METHODS = ", ".join(methods.names())
-KD_OPTIONS = "convention, tau, upsample, weight"
+KD_OPTIONS = "convention, resize, tau, upsample, weight"
 TOP = "dataset, exclude, include, methods, name, pairs, plugins, recipe, seeds, teacher_recipe, teacher_seed"
 RECIPE = (
     "align_corners, augment, auxiliary_weight, batch_size, channels_last, checkpoint_rule, clip_grad_norm, "
     "eval_batch_size, evaluations, iterations, log_every, optimizer, precision, schedule"
 )
-MODELS = "net_five, net_large, net_small, net_stride4, tiny_fpn_12, tiny_fpn_32, tiny_fpn_8"
+MODELS = ", ".join(sorted(["net_five", "net_large", "net_small", "net_stride4", *students.names(everywhere=True)]))
 SMALL = "iterations: 20, batch_size: 8"
 
 FAULTS: list[tuple[dict[str, str | None], list[str]]] = [

@@ -87,6 +87,13 @@ def test_lists_are_swept_within_a_part_and_labels_name_what_is_not_default(matri
     assert loaded.choices[2].params["cwd"] == {**loaded.choices[1].params["cwd"], "weight": 5.0}
 
 
+def test_a_list_that_is_the_default_is_no_part_of_the_label(matrix_file):
+    loaded = load_matrix(
+        str(matrix_file(methods="[none, cosine, {name: response+cosine, cosine: {student_stages: [0, 1, -1]}}]"))
+    )
+    assert [choice.label for choice in loaded.choices] == ["none", "cosine", "response+cosine"]
+
+
 def test_a_sum_trains_and_its_terms_stand_in_the_result(tmp_path):
     listed = ["none", {"name": "kd+cwd", "kd": {"tau": 2}, "cwd": {"weight": 0.5}}]
     plan = run(write_matrix(tmp_path, methods=yaml.safe_load(yaml.safe_dump(listed))), tmp_path / "results")

@@ -25,7 +25,8 @@ def test_a_small_matrix(matrix_file: MatrixFile) -> None:
     assert loaded.matrix.name == "small"
     assert loaded.matrix.recipe.augment.crop == (32, 32)
     assert [choice.label for choice in loaded.choices] == ["none", "kd (tau=4)"]
-    assert loaded.choices[1].params == {"tau": 4.0, "weight": 1.0, "convention": "cirkd", "upsample": 1}
+    others = {"weight": 1.0, "convention": "cirkd", "upsample": 1, "resize": "none"}
+    assert loaded.choices[1].params == {"tau": 4.0, **others}
     assert (loaded.broken, loaded.unavailable) == ([], {})
 
 

@@ -45,7 +45,7 @@ def test_defaults_are_filled_in_as_json_values() -> None:
         "deep": False,
         "limit": None,
     }
-    assert options.defaults(Builder)["layers"] == (1, 2)
+    assert options.defaults(Builder)["layers"] == [1, 2]
 
 
 def test_what_the_harness_passes_is_no_option() -> None:

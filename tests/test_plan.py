@@ -152,7 +152,8 @@ def test_filters_that_leave_nothing_are_named(matrix_file: MatrixFile) -> None:
 
 def test_a_method_that_does_not_fit_a_pair_is_skipped_with_its_reason(matrix_file: MatrixFile) -> None:
     plan = planned(matrix_file(pairs="[{teacher: net_large, student: net_stride4}]"))
-    reason = "kd compares logits of one size; strides are 4 (student) and 2 (teacher)"
+    reason = "kd compares logits of one size; strides are 4 (student) and 2 (teacher). "
+    reason += "resize: teacher (or student) resizes one of them, which the paper does not"
     assert [(item.state, item.reason) for item in plan.cells] == [("planned", ""), ("skipped", reason)]
     assert not plan.cells[1].to_train
     assert [[item.cell.method.name for item in group.cells] for group in plan.groups] == [["none"]]
@@ -161,7 +162,8 @@ def test_a_method_that_does_not_fit_a_pair_is_skipped_with_its_reason(matrix_fil
 
 def test_a_matrix_of_skipped_cells_is_refused(matrix_file: MatrixFile) -> None:
     path = matrix_file(pairs="[{teacher: net_large, student: net_stride4}]", methods="[kd, {name: kd, tau: 2}]")
-    reason = "skipped: kd compares logits of one size; strides are 4 (student) and 2 (teacher)"
+    reason = "skipped: kd compares logits of one size; strides are 4 (student) and 2 (teacher). "
+    reason += "resize: teacher (or student) resizes one of them, which the paper does not"
     assert problems(path, no_baseline=True) == [f"kd {reason}", f"kd (tau=2) {reason}"]
 
 

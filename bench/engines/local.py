@@ -21,6 +21,7 @@ from bench.efficiency import measure
 from bench.errors import BenchError, Interrupted
 from bench.method import Pair
 from bench.models.base import SegmentationModel, build_model, output_spec
+from bench.models.published import under_own_names
 from bench.plan import Group, Plan, PlannedCell
 from bench.progress import Reporter
 from bench.settings import Settings
@@ -240,13 +241,27 @@ class GroupRun:
         else:
             folder = self._teacher_folder(spec)
             path, result = folder.path / STUDENT, read_result(folder.path)
-        load_into(model, read_weights(path), f"{path} (teacher '{spec.name}')")
+        load_into(model, under_own_names(model, read_weights(path)), f"{path} (teacher '{spec.name}')")
         if self.recipe.channels_last:
             model = model.to(memory_format=torch.channels_last)
         model = model.to(engine.device).eval().requires_grad_(False)
         metrics = result.get("metrics") or self._score_given_teacher(spec, model)
+        self._require_expected(spec, metrics)
         efficiency = self._efficiency(spec)
         return model, {"name": spec.name, "key": spec.key, "metrics": metrics, "efficiency": efficiency}
+
+    def _require_expected(self, spec: TeacherSpec, metrics: Record) -> None:
+        """Stop where a teacher is not what it is said to be: what learns from it would be worth nothing."""
+        expected, score = self.engine.plan.expected.get(spec.key), metrics["miou"]
+        if expected is None or (score is not None and abs(100 * score - expected.miou) <= expected.tolerance):
+            return
+        shown = "no" if score is None else f"{100 * score:.2f}"
+        raise BenchError(
+            f"teacher '{spec.name}' has {shown} mIoU on {self.dataset.name} {self.dataset.eval_split}, "
+            f"{expected.miou:g} within {expected.tolerance:g} is expected. Usual causes: another normalisation of the "
+            "images (mean, std, RGB or BGR), another order of the classes, another label encoding. Correct it, or "
+            "change 'expected' in the matrix"
+        )
 
     def _teacher_folder(self, spec: TeacherSpec) -> CellFolder:
         for planned in self.engine.plan.teachers:

@@ -44,10 +44,12 @@ from bench.method.base import (
 )
 from bench.method.discriminator import Discriminator, Holistic
 from bench.method.maps import (
+    Resize,
     attention_map,
     distribution_kl,
     labels_at,
     matched_stages,
+    of_one_size,
     require_same_size,
     require_tap,
     resize,
@@ -72,6 +74,7 @@ __all__ = [
     "Outputs",
     "Pair",
     "Positive",
+    "Resize",
     "Step",
     "Tap",
     "TapSpec",
@@ -81,6 +84,7 @@ __all__ = [
     "labels_at",
     "matched_stages",
     "methods",
+    "of_one_size",
     "require_same_size",
     "require_tap",
     "resize",

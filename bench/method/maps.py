@@ -12,6 +12,8 @@ from bench.errors import Unsupported
 from bench.method.base import Outputs, OutputSpec, Pair, TapSpec
 
 OneTap = Literal["logits", "embedding", "stages"]
+Resize = Literal["none", "student", "teacher"]
+"""Which map is brought to the other's size where the two differ; ``none`` refuses such a pair."""
 
 
 def _spec(spec: OutputSpec, tap: OneTap, stage: int) -> TapSpec | None:
@@ -42,20 +44,38 @@ def require_tap(pair: Pair, tap: OneTap, method: str, stage: int = -1) -> tuple[
     return found[0], found[1]
 
 
-def require_same_size(pair: Pair, tap: OneTap, method: str, stage: int = -1) -> tuple[TapSpec, TapSpec]:
+def require_same_size(
+    pair: Pair, tap: OneTap, method: str, stage: int = -1, resize: Resize | None = None
+) -> tuple[TapSpec, TapSpec]:
     """Return what :func:`require_tap` does for a pair whose maps have one size.
+
+    Args:
+        pair: the pair.
+        tap: which output.
+        method: named in the refusal.
+        stage: index among the stages, for that tap.
+        resize: the method's own option of that name, where it has one; then ``none`` alone refuses two sizes.
 
     Raises:
         Unsupported: a model lacks the tap, or the strides differ.
     """
     student, teacher = require_tap(pair, tap, method, stage)
-    if student.stride != teacher.stride:
-        what = "stages" if tap == "stages" else tap
+    if student.stride != teacher.stride and resize in (None, "none"):
+        hint = "" if resize is None else ". resize: teacher (or student) resizes one of them, which the paper does not"
         raise Unsupported(
-            f"{method} compares {what} of one size; strides are "
-            f"{student.stride:g} (student) and {teacher.stride:g} (teacher)"
+            f"{method} compares {tap} of one size; strides are "
+            f"{student.stride:g} (student) and {teacher.stride:g} (teacher){hint}"
         )
     return student, teacher
+
+
+def of_one_size(student_map: Tensor, teacher_map: Tensor, resize_which: Resize) -> tuple[Tensor, Tensor]:
+    """Return two maps, one of them resized to the other's size where it is to be."""
+    if resize_which == "student":
+        return resize(student_map, teacher_map.shape[-2:]), teacher_map
+    if resize_which == "teacher":
+        return student_map, resize(teacher_map, student_map.shape[-2:])
+    return student_map, teacher_map
 
 
 def tap_of(outputs: Outputs, tap: OneTap, stage: int = -1) -> Tensor:

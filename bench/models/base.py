@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import BenchError
 from bench.method import Outputs, OutputSpec, TapSpec
+from bench.models.pretrained import Pretrained
 from bench.registry import students, teachers
 
-__all__ = ["SegmentationModel", "build_model", "count_parameters", "output_spec", "students", "teachers"]
+__all__ = ["Pretrained", "SegmentationModel", "build_model", "count_parameters", "output_spec", "students", "teachers"]
+
+Triple = tuple[float, float, float]
 
 
 class SegmentationModel(nn.Module):
@@ -23,17 +26,23 @@ class SegmentationModel(nn.Module):
 
     Attributes:
         auxiliary: a head that exists for training only; it is never counted as an inference parameter.
+        training_only: names of further submodules that inference does not use, such as a report's adapters.
         mean: RGB mean in 0..1 that the model expects to be subtracted; None takes the dataset's.
         std: RGB standard deviation in 0..1 to divide by; None takes the dataset's.
+        bgr: whether it expects blue first; mean and std are given as RGB all the same.
+        pretrained: published weights that it starts from; none unless it was built with ``pretrained: true``.
     """
 
     auxiliary: nn.Module | None
-    mean: ClassVar[tuple[float, float, float] | None] = None
-    std: ClassVar[tuple[float, float, float] | None] = None
+    training_only: tuple[str, ...] = ()
+    mean: Triple | None = None
+    std: Triple | None = None
+    bgr: bool = False
 
     def __init__(self) -> None:
         super().__init__()
         self.auxiliary = None
+        self.pretrained: tuple[Pretrained, ...] = ()
 
     def forward(self, images: Tensor) -> Outputs:
         """Return the outputs for a batch of images."""
@@ -60,9 +69,10 @@ def build_model(name: str, num_classes: int, options: dict[str, Any], device: st
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of parameters used at inference: all but those of an auxiliary head."""
-    auxiliary = getattr(model, "auxiliary", None)
-    skipped = {id(parameter) for parameter in auxiliary.parameters()} if isinstance(auxiliary, nn.Module) else set()
+    """Return the number of parameters used at inference: all but those of an auxiliary head and training-only parts."""
+    names = ("auxiliary", *getattr(model, "training_only", ()))
+    extra = [part for name in names if isinstance(part := getattr(model, name, None), nn.Module)]
+    skipped = {id(parameter) for part in extra for parameter in part.parameters()}
     return sum(parameter.numel() for parameter in model.parameters() if id(parameter) not in skipped)
 
 

@@ -1,0 +1,40 @@
+"""DeepLabV3 and DeepLabV3+ teachers on ResNet-101."""
+
+from __future__ import annotations
+
+from bench.models.aspp import deeplabv3_cirkd, deeplabv3plus_mmseg
+from bench.models.base import SegmentationModel, teachers
+from bench.models.resnet import ResNetEncoder, imagenet
+
+
+@teachers.register("deeplabv3_r101_cirkd")
+def deeplabv3_r101_cirkd(num_classes: int, *, pretrained: bool = True) -> SegmentationModel:
+    """DeepLabV3-R101 of CIRKD: 61,118,950 parameters at 19 classes, 61,119,978 at 21, auxiliary head included.
+
+    58,754,259 at 19 classes without the auxiliary head. Yang et al., CVPR 2022 (arXiv 2204.06986), the first version of
+    winycg/CIRKD, whose weights do not fit the later one.
+    """
+    weights = imagenet(101, "deep64") if pretrained else ()
+    return deeplabv3_cirkd(num_classes, ResNetEncoder(101, stem="deep64"), 256, pretrained=weights)
+
+
+@teachers.register("deeplabv3_r101_cirkdv2")
+def deeplabv3_r101_cirkdv2(num_classes: int, *, pretrained: bool = True) -> SegmentationModel:
+    """DeepLabV3-R101 of winycg/CIRKD today: 79,084,262 parameters at 19 classes, 79,085,802 at 21, with auxiliary head.
+
+    76,719,571 at 19 classes without the auxiliary head. As deeplabv3_r101_cirkd with a head of 512 channels.
+    """
+    weights = imagenet(101, "deep64") if pretrained else ()
+    return deeplabv3_cirkd(num_classes, ResNetEncoder(101, stem="deep64"), 512, pretrained=weights)
+
+
+@teachers.register("deeplabv3plus_r101_mmseg")
+def deeplabv3plus_r101_mmseg(num_classes: int, *, pretrained: bool = True) -> SegmentationModel:
+    """DeepLabV3+-R101 of mmseg: 62,582,006 parameters at 19 classes, 62,583,546 at 21, auxiliary head included.
+
+    60,218,341 at 21 classes without the auxiliary head. Configuration deeplabv3plus_r101-d8 of
+    open-mmlab/mmsegmentation.
+    """
+    encoder = ResNetEncoder(101, stem="deep32", dilation="first")
+    weights = imagenet(101, "deep32") if pretrained else ()
+    return deeplabv3plus_mmseg(num_classes, encoder, 512, 48, pretrained=weights)
