@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from bench.errors import BenchError
+from bench.models.base import build_model
+from bench.registry import discover
 from bench.weights import load_into, read_weights, require_fit, save_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -178,3 +180,16 @@ def test_a_module_with_two_names_can_be_saved(tmp_path: Path) -> None:
     model.backbone = model.encoder
     save_weights(model, tmp_path / "w.safetensors")
     load_into(model, read_weights(tmp_path / "w.safetensors"), "w")
+
+
+def test_weights_of_another_number_of_classes_say_so(tmp_path):
+    discover()
+    donor, model = (build_model("tiny_fpn_8", count, {}) for count in (7, 3))
+    save_weights(donor, tmp_path / "w.safetensors")
+    with pytest.raises(BenchError) as caught:
+        load_into(model, read_weights(tmp_path / "w.safetensors"), "w.safetensors")
+    assert str(caught.value).endswith("It was trained for 7 classes, 3 are wanted")
+    other = build_model("tiny_fpn_12", 3, {})
+    with pytest.raises(BenchError) as caught:
+        load_into(other, read_weights(tmp_path / "w.safetensors"), "w.safetensors")
+    assert "trained for" not in str(caught.value)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from bench.errors import BenchError
 from bench.matrix import load_matrix
@@ -107,8 +108,6 @@ def test_a_plan_tells_what_is_missing_and_a_run_fetches_it_once(tmp_path, server
     plan = build_plan(load_matrix(str(path)), settings)
     cached = tmp_path / "hub" / "checkpoints" / name
     assert plan.missing == [f"{name} is not here: fetch {url}/{name} and put it at {cached}"]
-    from rich.console import Console
-
     print_plan(plan, Console(width=300))
     assert f"missing: {plan.missing[0]}; a run fetches it" in capsys.readouterr().out
     with pytest.raises(BenchError, match=r"is not here: fetch .*the download failed"):
@@ -166,3 +165,19 @@ def test_expected_scores_are_checked_in_the_matrix(tmp_path):
     with pytest.raises(BenchError) as caught:
         load_matrix(str(path))
     assert "unknown key 'miuo'. Did you mean 'miou'?" in str(caught.value)
+
+
+def test_a_publishers_checkpoint_is_told_by_its_form_and_what_goes_with_it(tmp_path, capsys):
+    model = build_model("espnet", 3, {})
+    torch.save({f"module.{name}": value for name, value in model.state_dict().items()}, tmp_path / "espnet.pth")
+    entry = {"name": "espnet", "weights": str(tmp_path / "espnet.pth")}
+    pairs = [{"teacher": entry, "student": "net_small"}]
+    settings = Settings(results=tmp_path / "results")
+    plan = build_plan(load_matrix(str(write_matrix(tmp_path, methods=["none", "response"], pairs=pairs))), settings)
+    assert len(plan.notes) == 1
+    assert "which goes with normalization: espnet_camvid of 'espnet'" in plan.notes[0]
+    print_plan(plan, Console(width=250))
+    assert f"note: {plan.notes[0]}" in capsys.readouterr().out
+    pairs = [{"teacher": {**entry, "normalization": "espnet_camvid"}, "student": "net_small"}]
+    plan = build_plan(load_matrix(str(write_matrix(tmp_path, methods=["none", "response"], pairs=pairs))), settings)
+    assert plan.notes == ()
