@@ -94,7 +94,7 @@ def _row(entry: Entry, num_classes: int, size: tuple[int, int], device: torch.de
     yield f"{found.params:,}"
     yield f"{found.params_training:,}" if found.params_training != found.params else ""
     yield f"{found.macs / 1e9:.3f}"
-    yield f"/{found.spec.logits.stride:g}"
+    yield f"/{found.spec.logits.stride:.3g}"
     yield _tap(found.spec.embedding) if found.spec.embedding else "-"
     yield ", ".join(_tap(stage) for stage in found.spec.stages)
     if device is not None:
@@ -103,4 +103,4 @@ def _row(entry: Entry, num_classes: int, size: tuple[int, int], device: torch.de
 
 
 def _tap(spec: TapSpec) -> str:
-    return f"{spec.channels}/{spec.stride:g}"
+    return f"{spec.channels}/{spec.stride:.3g}"
