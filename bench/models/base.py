@@ -17,6 +17,10 @@ __all__ = ["Pretrained", "SegmentationModel", "build_model", "count_parameters",
 
 Triple = tuple[float, float, float]
 
+IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+"""What torchvision's published weights expect, RGB in 0..1, whatever they were trained on since."""
+
 
 class SegmentationModel(nn.Module):
     """Base class of students and teachers.

@@ -10,7 +10,7 @@ from torchvision.models.segmentation import deeplabv3, fcn
 from torchvision.ops import Conv2dNormActivation
 
 from bench.method import Outputs
-from bench.models.base import SegmentationModel
+from bench.models.base import IMAGENET_MEAN, IMAGENET_STD, SegmentationModel
 from bench.models.resnet import imagenet
 
 
@@ -67,13 +67,16 @@ class ConcatenatedFCN(nn.Module):
 class TorchvisionSegmenter(SegmentationModel):
     """torchvision's ResNet-50 at output stride 8 under one of its heads.
 
-    The state dict has torchvision's names, so that its whole-model checkpoints load as they are.
+    The state dict has torchvision's names, so that its whole-model checkpoints load as they are; images are normalised
+    as those expect.
 
     Args:
         head: torchvision's head on stage 4, a Sequential whose last layer is the classifier.
         auxiliary: torchvision's head on stage 3.
         pretrained: start the encoder from ImageNet weights (V1, those that torchvision's own models started from).
     """
+
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
 
     def __init__(self, head: nn.Sequential, auxiliary: nn.Module, *, pretrained: bool) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from torchvision import models
 
 from bench.errors import BenchError, unknown
 from bench.method import Outputs
-from bench.models.base import SegmentationModel
+from bench.models.base import IMAGENET_MEAN, IMAGENET_STD, SegmentationModel
 from bench.models.compact import classifier_features
 from bench.models.pretrained import Pretrained
 
@@ -20,7 +20,8 @@ from bench.models.pretrained import Pretrained
 class TorchvisionModel(SegmentationModel):
     """FCN or DeepLabV3 of torchvision, taken apart so that one forward gives every output.
 
-    Its children are the library model's own, so names of parameters are the library's and its checkpoints load. The
+    Its children are the library model's own, so names of parameters are the library's and its checkpoints load; images
+    are normalised as those expect. The
     auxiliary head is the library's ``aux_classifier``; it runs in training only.
 
     ``forward`` returns logits before the interpolation, what the classifier's last convolution reads as embedding, and
@@ -32,6 +33,7 @@ class TorchvisionModel(SegmentationModel):
     """
 
     training_only: tuple[str, ...] = ("aux_classifier",)
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
 
     def __init__(self, library: Any) -> None:
         super().__init__()

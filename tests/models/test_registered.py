@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torchvision.models.segmentation import FCN_ResNet50_Weights
 
 from bench.errors import BenchError
 from bench.method import Outputs
@@ -100,3 +101,10 @@ def test_the_document_has_the_table_as_it_is_counted_now():
         cells, counted = (one.split(" | ") for one in (line, now))
         assert [*cells[:4], *cells[5:]] == [*counted[:4], *counted[5:]]
         assert float(cells[4]) == pytest.approx(float(counted[4]), rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["fcn_resnet50_tv", "deeplabv3_r50_tv", "torchvision:deeplabv3_resnet101"])
+def test_torchvisions_models_are_fed_as_its_published_weights_expect(name):
+    expected = FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1.transforms()
+    model = on_meta(name)
+    assert (model.mean, model.std, model.bgr) == (tuple(expected.mean), tuple(expected.std), False)
