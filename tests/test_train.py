@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 import torch
 
-from bench.store import Counts
+from bench.store import HISTORY, Counts
 from tests.harness import BASE, records, run, weights, write_matrix
 
 GROUP = ["none", "kd", "cwd", "stateful"]
@@ -291,3 +292,14 @@ def test_a_method_that_writes_into_what_all_share_harms_itself_alone(tmp_path, t
         assert "modified by an inplace operation" in failed.reason  # its own backward needs the labels, and torch tells
     else:
         assert "in place, which its companions share" in failed.reason
+
+
+def test_the_weight_that_a_method_gives_the_task_loss_is_applied(tmp_path):
+    recipe = {**BASE["recipe"], "iterations": 2, "log_every": 1}
+    choices = ["none", {"name": "response", "alpha": 0.75}]
+    plan = run(write_matrix(tmp_path, methods=choices, recipe=recipe), tmp_path / "results")
+    first = {
+        folder.config()["cell"]["method"]["name"]: json.loads((folder.path / HISTORY).read_text())["steps"][0]["terms"]
+        for folder in plan.run.cells()
+    }
+    assert first["response"]["ce"] == pytest.approx(0.25 * first["none"]["ce"])
