@@ -25,6 +25,11 @@ class DatasetSpec(_Frozen):
     train_split: str = "train"
     eval_split: str = "val"
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits in use, each once."""
+        return tuple(dict.fromkeys((self.train_split, self.eval_split)))
+
 
 class ModelSpec(_Frozen):
     """A model by name.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+SHOWN_PROBLEMS = 20
 
 EXIT_DONE = 0
 EXIT_CELLS_FAILED = 1
@@ -53,3 +55,9 @@ def unknown(kind: str, word: str, known: Iterable[str]) -> str:
     """Return the sentence for an unknown name: the nearest one and all that are known."""
     names = sorted(known)
     return f"unknown {kind} '{word}'.{did_you_mean(word, names)} Known: {', '.join(names) or 'none'}"
+
+
+def capped(problems: Sequence[str]) -> list[str]:
+    """Return the first problems and, where there are more than fit a screen, how many were left out."""
+    left_out = len(problems) - SHOWN_PROBLEMS
+    return [*problems[:SHOWN_PROBLEMS], *([f"and {left_out} more"] if left_out > 0 else [])]

@@ -131,7 +131,7 @@ def evaluate_weights(request: Request, settings: Settings) -> Record:
         raise BenchError(f"--split {split}: {unknown(f'split of {request.dataset}', split, data.info.splits)}")
     weights = read_weights(request.weights)
     known = _known(request, given["model"], weights)
-    data.require()
+    data.require((split,))
     samples = data.split(split)
     if not len(samples):
         raise BenchError(f"the {split} split of {request.dataset} is empty")

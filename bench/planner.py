@@ -209,7 +209,7 @@ class Planner:
         if crop := self.matrix.recipe.augment.crop:
             return crop[0], crop[1]
         try:
-            self.data.require()
+            self.data.require((self.dataset.eval_split,))
             height, width = self.data.split(self.dataset.eval_split)[0][1].shape[-2:]
         except BenchError:
             return 256, 256
@@ -283,8 +283,8 @@ class Planner:
     def _data_changed(self, fingerprint: str) -> bool:
         if self._fingerprint is None:
             try:
-                self.data.require()
-                self._fingerprint = self.data.fingerprint()
+                self.data.require(self.dataset.splits)
+                self._fingerprint = self.data.fingerprint(self.dataset.splits)
             except BenchError:
                 self._fingerprint = ""
         return bool(self._fingerprint) and self._fingerprint != fingerprint

@@ -89,8 +89,8 @@ def _with_weights(loaded: LoadedMatrix, settings: Settings, reporter: PlainRepor
 
 def _prepare_data(plan: Plan) -> None:
     cell = plan.cells[0].cell
-    plan.data.require()
-    plan.data.check(tuple(dict.fromkeys((cell.dataset.train_split, cell.dataset.eval_split))))
+    plan.data.require(cell.dataset.splits)
+    plan.data.check(cell.dataset.splits)
 
 
 def _train_teachers(

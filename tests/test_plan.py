@@ -378,7 +378,7 @@ def test_data_that_are_not_at_hand_make_nothing_stale(
     path, _ = finished
     loaded = load_matrix(str(path))
 
-    def absent(self: Any) -> None:
+    def absent(self: Any, names: Any) -> None:
         raise BenchError("no such data")
 
     monkeypatch.setattr(datasets.get("shapes").builder, "require", absent)

@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from bench.registry import datasets
 
-__all__ = ["DatasetInfo", "Locations", "Samples", "SegmentationData", "datasets"]
+__all__ = ["Archive", "DatasetInfo", "Locations", "Samples", "SegmentationData", "datasets"]
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,38 @@ class Locations:
     Attributes:
         cache: where derived files may be written.
         data_roots: folders to look for the dataset's own folder in; never written to.
+        base: the matrix's folder; a relative path among a dataset's options is looked up in the current folder, then
+            here.
     """
 
     cache: Path
     data_roots: tuple[Path, ...] = field(default=())
+    base: Path = Path()
+
+    def find(self, text: str) -> Path:
+        """Return the file or folder that a path among the options names; it need not exist."""
+        given = Path(text).expanduser()
+        places = (given, self.base / given)
+        return next((place for place in places if place.exists()), given)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file to download and unpack.
+
+    Attributes:
+        url: where it is published.
+        folder: the folder under the data root that it is unpacked into; empty for the root itself.
+        bytes: its size, where known; told before the download.
+        checksum: ``md5:...``, ``sha1:...`` or ``sha256:...``, where a source for it is known.
+        licence: under which terms, in a few words.
+    """
+
+    url: str
+    folder: str = ""
+    bytes: int | None = None
+    checksum: str | None = None
+    licence: str = ""
 
 
 class Samples(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]], ABC):
@@ -87,16 +116,26 @@ class SegmentationData(ABC):
 
     The constructor takes ``locations`` and keyword-only options, whose names, types, bounds and defaults are read from
     the signature like a method's hyperparameters. It must not need the files: those are looked for by :meth:`require`.
+    Everything below concerns the named splits alone: what others lack does no harm.
+
+    Attributes:
+        info: facts; a class attribute where they hold for every choice of options, as they do for a public dataset.
+        paths: names of the options that only say where files lie; they are no part of a cell's key.
+        archives: what :mod:`bench.data.obtain` downloads and unpacks into a data root.
+        manual: what a user does by hand, where nothing or not all can be downloaded.
     """
 
     info: DatasetInfo
+    paths: ClassVar[frozenset[str]] = frozenset()
+    archives: ClassVar[tuple[Archive, ...]] = ()
+    manual: ClassVar[str] = ""
 
     def __init__(self, locations: Locations) -> None:
         self.locations = locations
 
     @abstractmethod
-    def require(self) -> None:
-        """Find or make the files.
+    def require(self, names: Sequence[str]) -> None:
+        """Find or make the files of the named splits.
 
         Raises:
             BenchError: something is missing; what, where it was looked for, and how to get it.
@@ -107,8 +146,8 @@ class SegmentationData(ABC):
         """Return one split; ``name`` is one of ``info.splits``."""
 
     @abstractmethod
-    def fingerprint(self) -> str:
-        """Digest of the content, the same wherever the files lie; results of other content are stale."""
+    def fingerprint(self, names: Sequence[str]) -> str:
+        """Digest of the named splits' content, the same wherever the files lie; results of other content are stale."""
 
     @abstractmethod
     def check(self, names: Sequence[str]) -> None:

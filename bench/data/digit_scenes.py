@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torchvision import tv_tensors
 
 from bench.data.base import DatasetInfo, Locations, Samples, SegmentationData, datasets
-from bench.data.files import check_samples
+from bench.data.checking import check_samples
 from bench.data.scenes import GENERATOR, SPLITS, make_scenes
 from bench.errors import BenchError, unknown
 from bench.store import digest, file_digest, write_atomic, write_json
@@ -116,13 +116,13 @@ class DigitScenes(SegmentationData):
         self.size, self.scene_seed = size, scene_seed
         self.counts = dict(zip(SPLITS, (n_train, n_val, n_test), strict=True))
 
-    def require(self) -> None:
-        """Generate the scenes where the cache lacks them or holds them damaged.
+    def require(self, names: Sequence[str] = SPLITS) -> None:
+        """Generate the scenes, of all splits, where the cache lacks them or holds them damaged.
 
         Raises:
             BenchError: the cache folder cannot be written to.
         """
-        self.fingerprint()
+        self.fingerprint(names)
 
     def split(self, name: str) -> SceneSamples:
         """Return one split, generated where need be.
@@ -135,8 +135,8 @@ class DigitScenes(SegmentationData):
         self.require()
         return SceneSamples(self._folder, name)
 
-    def fingerprint(self) -> str:
-        """Return the digest of all images, labels and instances."""
+    def fingerprint(self, names: Sequence[str] = SPLITS) -> str:
+        """Return the digest of all images, labels and instances of every split."""
         return digest(self._digests)
 
     def check(self, names: Sequence[str]) -> None:

@@ -101,7 +101,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.device = find_device(self.settings.device)
-        self.fingerprint = self.plan.data.fingerprint()
+        self.fingerprint = self.plan.data.fingerprint(self.plan.cells[0].cell.dataset.splits)
         self._samples: dict[str, Samples] = {}
         info = self.plan.data.info
         self.setting = Setting(

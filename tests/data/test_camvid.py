@@ -9,6 +9,8 @@ from bench.data.base import Locations
 from bench.data.camvid import CamVid
 from bench.errors import BenchError
 
+SPLITS = ("train", "val", "test")
+
 
 def make_camvid(folder, line="{split}/{stem}.png {split}annot/{stem}.png", suffix=".png"):
     random = np.random.RandomState(0)
@@ -35,7 +37,7 @@ def camvid(root, cache, **options):
 def test_found_in_each_usual_place(tmp_path, place):
     make_camvid(tmp_path / "data" / place)
     data = camvid(tmp_path / "data", tmp_path / "cache")
-    data.require()
+    data.require(SPLITS)
     data.check(data.info.splits)
     assert [len(data.split(name)) for name in data.info.splits] == [2, 2, 2]
     assert data.split("val").names == ("val_0", "val_1")
@@ -45,7 +47,7 @@ def test_found_in_each_usual_place(tmp_path, place):
 def test_absolute_lists_of_another_machine_and_other_suffixes(tmp_path, suffix):
     make_camvid(tmp_path / "CamVid", "/SegNet/CamVid/{split}/{stem}.png /SegNet/CamVid/{split}annot/{stem}.png", suffix)
     data = camvid(tmp_path, tmp_path / "cache")
-    data.require()
+    data.require(SPLITS)
     assert data.split("test")[1][0].shape == (3, 6, 8)
 
 
@@ -63,21 +65,21 @@ def test_another_folder_is_another_content(tmp_path):
     make_camvid(tmp_path / "half")
     Image.fromarray(np.zeros((6, 8), np.uint8)).save(tmp_path / "half" / "valannot" / "val_0.png")
     whole, half = camvid(tmp_path, tmp_path / "c"), camvid(tmp_path, tmp_path / "c", folder="half")
-    half.require()
-    assert whole.fingerprint() != half.fingerprint()
+    half.require(SPLITS)
+    assert whole.fingerprint(SPLITS) != half.fingerprint(SPLITS)
 
 
 def test_the_fingerprint_does_not_depend_on_the_place(tmp_path):
     first, second = tmp_path / "one", tmp_path / "two"
     make_camvid(first / "camvid")
     make_camvid(second)
-    assert camvid(first, tmp_path / "c").fingerprint() == camvid(second, tmp_path / "c").fingerprint()
+    assert camvid(first, tmp_path / "c").fingerprint(SPLITS) == camvid(second, tmp_path / "c").fingerprint(SPLITS)
 
 
 @pytest.mark.parametrize("roots", [(), ("here", "there")])
 def test_absence_is_one_clear_sentence(tmp_path, roots):
     with pytest.raises(BenchError) as caught:
-        CamVid(Locations(tmp_path, tuple(tmp_path / root for root in roots))).require()
+        CamVid(Locations(tmp_path, tuple(tmp_path / root for root in roots))).require(SPLITS)
     (problem,) = caught.value.problems
     for root in roots:
         assert str(tmp_path / root / "camvid") in problem
@@ -92,7 +94,7 @@ def test_missing_lists_and_files_are_all_told(tmp_path):
     (tmp_path / "testannot" / "test_0.png").unlink()
     (tmp_path / "test.txt").open("a").write("only-one-part\n")
     with pytest.raises(BenchError) as caught:
-        camvid(tmp_path, tmp_path / "cache").require()
+        camvid(tmp_path, tmp_path / "cache").require(SPLITS)
     text = str(caught.value)
     assert len(caught.value.problems) == 3
     assert "val.txt: no such file" in text
@@ -118,7 +120,7 @@ def test_the_real_lists_have_the_published_sizes(tmp_path):
     roots = tuple(Path(part) for part in os.environ.get("BENCH_DATA", "").split(os.pathsep) if part)
     data = CamVid(Locations(tmp_path, roots))
     try:
-        data.require()
+        data.require(SPLITS)
     except BenchError:
         pytest.skip("CamVid is not under BENCH_DATA")
     assert [len(data.split(name)) for name in data.info.splits] == [367, 101, 233]

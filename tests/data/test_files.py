@@ -3,7 +3,10 @@ import pytest
 from PIL import Image
 
 from bench.data.base import Samples
-from bench.data.files import FilePair, FileSamples, check_samples, content_fingerprint, read_image, read_mask
+from bench.data.checking import check_samples, content_fingerprint
+from bench.data.files import FilePair, FileSamples
+from bench.data.labels import IndexLabels
+from bench.data.reading import read_image, read_mask
 from bench.errors import BenchError
 
 CLASSES = {0: 0, 1: 1, 2: 2, 11: 255}
@@ -27,7 +30,7 @@ def make_split(folder, split, n=2, size=(4, 6)):
 
 
 def samples(pairs):
-    return FileSamples(pairs, CLASSES, 255)
+    return FileSamples(pairs, IndexLabels(CLASSES, 255))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "CMYK", "P"])
@@ -208,7 +211,7 @@ def test_a_passed_check_is_remembered_until_a_file_changes(tmp_path, monkeypatch
     check_samples(splits, cache)
     assert len(reads) == 2
     with pytest.raises(BenchError, match="11"):
-        check_samples({"train": FileSamples(pairs, {0: 0, 1: 1, 2: 2}, 255)}, cache)
+        check_samples({"train": FileSamples(pairs, IndexLabels({0: 0, 1: 1, 2: 2}, 255))}, cache)
     pairs[0].label.write_bytes(b"")
     with pytest.raises(BenchError, match="0 bytes"):
         check_samples(splits, cache)
@@ -238,7 +241,7 @@ def test_the_fingerprint_is_read_back_and_a_damaged_one_made_again(tmp_path, mon
     splits, cache = {"train": samples(make_split(tmp_path, "train"))}, tmp_path / "cache"
     first = content_fingerprint(splits, cache)
     with monkeypatch.context() as patch:
-        patch.setattr("bench.data.files.file_digest", None)
+        patch.setattr("bench.data.checking.file_digest", None)
         assert content_fingerprint(splits, cache) == first
     (remembered,) = (cache / "fingerprints").iterdir()
     remembered.write_text("half")

@@ -60,13 +60,13 @@ class Shapes(SegmentationData):
         super().__init__(locations)
         self.counts, self.size = {"train": n_train, "val": n_val}, size
 
-    def require(self) -> None:
+    def require(self, names) -> None:
         pass
 
     def split(self, name: str) -> Samples:
         return ShapeSamples(name, self.counts[name], self.size)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, names) -> str:
         return f"shapes-{self.counts}-{self.size}"
 
     def check(self, names) -> None:
