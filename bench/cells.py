@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from annotated_types import Ge, Le
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bench import NUMERICS
 from bench.recipe import Recipe
@@ -17,18 +18,55 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+def _above_zero(values: tuple[float, ...]) -> tuple[float, ...]:
+    if min(values) <= 0:
+        raise ValueError("a standard deviation must be above 0")
+    return values
+
+
+Normalization = Literal["dataset", "imagenet"]
+Triple = tuple[Annotated[float, Ge(0), Le(1)], Annotated[float, Ge(0), Le(1)], Annotated[float, Ge(0), Le(1)]]
+
+
 class DatasetSpec(_Frozen):
-    """A dataset by name, its options and the splits in use."""
+    """A dataset by name, its options and the splits in use.
+
+    Attributes:
+        name: registered name.
+        options: its options with defaults filled in, but for ``paths``.
+        paths: its options that only say where files lie; in no record and no key, so that data may be moved.
+        train_split: what is trained on.
+        eval_split: what is scored.
+        normalization: whose mean and standard deviation models get that have none of their own.
+    """
 
     name: str
     options: dict[str, Any] = {}
+    paths: dict[str, Any] = Field(default={}, exclude=True)
     train_split: str = "train"
     eval_split: str = "val"
+    normalization: Normalization = "dataset"
 
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits in use, each once."""
         return tuple(dict.fromkeys((self.train_split, self.eval_split)))
+
+
+class InputSpec(_Frozen):
+    """How images are prepared for one model, where neither its own way nor the dataset's is right.
+
+    Attributes:
+        mean: RGB mean in 0..1 to subtract; None keeps what it would be.
+        std: RGB standard deviation in 0..1 to divide by; None keeps what it would be.
+        bgr: whether blue comes first; None keeps what it would be.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: Triple | None = None
+    std: Annotated[Triple, AfterValidator(_above_zero)] | None = None
+    bgr: bool | None = None
 
 
 class ModelSpec(_Frozen):
@@ -38,11 +76,13 @@ class ModelSpec(_Frozen):
         name: registered name.
         options: its options with defaults filled in.
         weights_sha256: digest of the weights file that it starts from, if any.
+        input: how images are prepared for it, where the matrix says so.
     """
 
     name: str
     options: dict[str, Any] = {}
     weights_sha256: str | None = None
+    input: InputSpec | None = None
 
 
 class TeacherSpec(ModelSpec):

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from bench import __version__
+from bench.commands import data, deploy
 from bench.errors import EXIT_CELLS_FAILED, EXIT_DONE, BenchError, Interrupted
 
 app = typer.Typer(
@@ -52,6 +53,12 @@ RetrainOption = Annotated[
 ]
 
 
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(min=0, help="Processes that load data; 0 loads in the main one. Left out: by the size of the images."),
+]
+
+
 class Kind(StrEnum):
     """What ``list`` can show."""
 
@@ -75,10 +82,14 @@ def run(
     results: ResultsOption = Path("results"),
     data_root: DataRootOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that load data; 0 loads in the main one.")] = 0,
+    workers: WorkersOption = None,
     checkpoint_seconds: Annotated[
         float, typer.Option(min=0, help="Seconds of training between two checkpoints; 0 writes one every iteration.")
     ] = 20.0,
+    cache_gib: Annotated[
+        float, typer.Option(min=0, help="The most that the decoded images of one split may take on disk.")
+    ] = 64.0,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no decoded images on disk.")] = False,
     no_baseline: NoBaselineOption = False,
     accept_stale: AcceptStaleOption = False,
     retrain: RetrainOption = None,
@@ -101,6 +112,7 @@ def run(
         device=device,
         workers=workers,
         checkpoint_seconds=checkpoint_seconds,
+        cache_gib=0.0 if no_cache else cache_gib,
         accept_stale=accept_stale,
         retrain=tuple(retrain or ()),
     )
@@ -239,7 +251,7 @@ def evaluate(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 16,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that load data; 0 loads in the main one.")] = 0,
+    workers: WorkersOption = None,
 ) -> None:
     """Score a model with given weights on a split, by the code that scores students."""
     settings = _settings(results, data_root, device=device, workers=workers)
@@ -273,6 +285,10 @@ def _height_and_width(text: str) -> tuple[int, int]:
     if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
         raise BenchError(f"--size {text}: write height and width in pixels, as in --size 360x480")
     return int(height), int(width)
+
+
+for _module in (data, deploy):
+    _module.add_to(app)
 
 
 def _version(wanted: bool) -> None:

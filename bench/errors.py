@@ -10,6 +10,8 @@ SHOWN_PROBLEMS = 20
 EXIT_DONE = 0
 EXIT_CELLS_FAILED = 1
 EXIT_BAD_REQUEST = 2
+EXIT_REGRESSION = 3
+EXIT_NOT_COMPARABLE = 4
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
@@ -26,6 +28,12 @@ class BenchError(Exception):
     def __init__(self, *problems: str) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(problems))
+
+
+class NotComparable(BenchError):
+    """Nothing to compare with: no reference, or nothing in common with it."""
+
+    exit_code = EXIT_NOT_COMPARABLE
 
 
 class Unsupported(Exception):  # noqa: N818 - a verdict on a cell, not a fault

@@ -18,14 +18,23 @@ from rich.table import Table
 from torch import Tensor
 
 from bench import options
+from bench.cells import InputSpec
 from bench.data.base import DatasetInfo, Samples, SegmentationData
 from bench.engines.local import find_device, make_fabric
 from bench.errors import BenchError, unknown
 from bench.method import Outputs
-from bench.models.base import SegmentationModel, build_model, count_parameters, output_spec
+from bench.models.base import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    SegmentationModel,
+    build_model,
+    count_parameters,
+    output_spec,
+)
+from bench.models.build import apply_input
 from bench.models.published import recognised
 from bench.overrides import apply_override
-from bench.recipe import Recipe
+from bench.recipe import Evaluation, Recipe
 from bench.registry import Registry, datasets, describe_error, discover, load_plugin, students
 from bench.scores import ABSENT_CLASS_POLICY
 from bench.settings import Settings
@@ -77,6 +86,7 @@ class Known:
         options: options of the model's builder.
         num_classes: output channels, or None.
         align_corners: how its authors up-sample logits, or None.
+        cell: the record of the cell that trained them, or None.
     """
 
     weights: Mapping[str, Tensor]
@@ -84,6 +94,21 @@ class Known:
     options: Mapping[str, Any] = field(default_factory=dict)
     num_classes: int | None = None
     align_corners: bool | None = None
+    cell: Record | None = None
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """How the weights were scored when they were trained; whole images where nothing tells."""
+        return Evaluation.model_validate(((self.cell or {}).get("recipe") or {}).get("evaluation") or {})
+
+    def prepare(self, model: SegmentationModel) -> None:
+        """Let a model prepare images as it did when it was trained."""
+        if self.cell is None:
+            return
+        if self.cell["dataset"].get("normalization") == "imagenet":
+            model.mean, model.std = model.mean or IMAGENET_MEAN, model.std or IMAGENET_STD
+        if given := self.cell["student"].get("input"):
+            apply_input(model, InputSpec.model_validate(given))
 
 
 class Scored(SegmentationModel):
@@ -138,16 +163,23 @@ def evaluate_weights(request: Request, settings: Settings) -> Record:
     model_options = options.resolve(students.get(request.model).builder, {**known.options, **given["model"]})
     channels = _channels(request, known, data.info)
     model = _loaded(request, model_options, channels, known.weights)
+    known.prepare(model)
     recipe = Recipe(
-        iterations=1, align_corners=bool(_first(request.align_corners, known.align_corners)), channels_last=True
+        iterations=1,
+        align_corners=bool(_first(request.align_corners, known.align_corners)),
+        evaluation=known.evaluation,
+        channels_last=True,
     )
     scored = Scored(model, data.info.num_classes, request.size)
     _require_working(scored, request, samples)
     setting = Setting(data.info, device, functools.partial(make_fabric, device), lambda _: None)
-    metrics = _scores(scored, samples, recipe, setting, request.batch_size, settings.workers)
+    height, width = samples[0][1].shape[-2:]
+    workers = settings.workers_for((int(height), int(width)))
+    metrics = _scores(scored, samples, recipe, setting, request.batch_size, workers)
     protocol = {
         **_image_facts(model, request, samples, data.info),
         "align_corners": recipe.align_corners,
+        "evaluation": recipe.evaluation.model_dump(mode="json"),
         "ignore_index": data.info.ignore_index,
         "absent_classes": ABSENT_CLASS_POLICY,
         "device": str(device),
@@ -206,7 +238,7 @@ def _known(request: Request, given: Mapping[str, Any], weights: Mapping[str, Ten
         if student["name"] != request.model:
             raise BenchError(f"{request.weights} holds weights of '{student['name']}': use --model {student['name']}")
         origin = f"trained by bench ({CONFIG} beside it)"
-        return Known(weights, origin, student["options"], None, cell["recipe"]["align_corners"])
+        return Known(weights, origin, student["options"], None, cell["recipe"]["align_corners"], cell)
     builder = students.get(request.model).builder
     model = _built(request.model, 2, options.resolve(builder, given), "meta")
     try:

@@ -15,6 +15,7 @@ from annotated_types import Ge, Le, Len
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench import options
+from bench.cells import InputSpec, Normalization
 from bench.errors import BenchError, did_you_mean, unknown
 from bench.overrides import apply_override
 from bench.recipe import Recipe
@@ -23,6 +24,9 @@ from bench.yamlfile import Document, KeyPath, dotted, read_yaml
 
 BASELINE = "none"
 AXES = ("teacher", "student", "method", "seed")
+DATASET_KEYS = ("train_split", "eval_split", "normalization")
+MODEL_KEYS = ("weights", "expected", "input")
+"""Keys beside a name that are not its own options."""
 RESERVED_NAMES = ("teachers", "cache")
 """Folders beside those of the runs."""
 
@@ -53,10 +57,11 @@ class Named(BaseModel):
 
 
 class Dataset(Named):
-    """The dataset and its splits."""
+    """The dataset, its splits, and whose mean and standard deviation models get that have none of their own."""
 
     train_split: str = "train"
     eval_split: str | None = None
+    normalization: Normalization = "dataset"
 
 
 class Expected(BaseModel):
@@ -74,10 +79,12 @@ class Model(Named):
     Attributes:
         weights: what it starts from: a file, a URL or published weights by name.
         expected: of a teacher, its score on the evaluation split; far off, the run stops.
+        input: how images are prepared for it, where neither its own way nor the dataset's is right.
     """
 
     weights: str | None = None
     expected: Expected | None = None
+    input: InputSpec | None = None
 
 
 class PairEntry(BaseModel):
@@ -280,13 +287,13 @@ class _Reader:
         self.problems.extend(f"plug-in {plugin.source} failed to load: {plugin.error}" for plugin in self.broken)
 
     def check_named(self) -> None:
-        self._named(("dataset",), self.data.get("dataset"), datasets, ("train_split", "eval_split"))
+        self._named(("dataset",), self.data.get("dataset"), datasets, DATASET_KEYS)
         self._check_splits()
         pairs = self.data.get("pairs")
         for index, pair in enumerate(pairs if isinstance(pairs, list) else []):
             if isinstance(pair, dict):
                 for role, registry in (("teacher", teachers), ("student", students)):
-                    self._named(("pairs", index, role), pair.get(role), registry, ("weights", "expected"))
+                    self._named(("pairs", index, role), pair.get(role), registry, MODEL_KEYS)
 
     def _check_splits(self) -> None:
         name, given = _split_named(self.data.get("dataset"), ())

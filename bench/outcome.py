@@ -29,7 +29,7 @@ def protocol(cell: Cell, info: DatasetInfo, fingerprint: str) -> Record:
             "content": fingerprint,
         },
         "recipe": cell.recipe.key_fields(),
-        "evaluation": {"input": "whole image", "resolution": "label", "absent_classes": "skip"},
+        "evaluation": {"resolution": "label", "absent_classes": "skip"},
         "numerics": NUMERICS,
     }
     return {"hash": digest(fields, 16), "fields": fields}

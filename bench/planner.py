@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.cells import Cell, DatasetSpec, MethodSpec, ModelSpec, TeacherSpec
-from bench.data.base import SegmentationData
+from bench.data.base import Locations, SegmentationData
 from bench.errors import BenchError, Unsupported
-from bench.matrix import BASELINE, Expected, LoadedMatrix, MethodChoice, Model, PairEntry
+from bench.matrix import BASELINE, Dataset, Expected, LoadedMatrix, MethodChoice, Model, PairEntry
 from bench.method import Method, OutputSpec, Pair
-from bench.models.base import SegmentationModel, build_model, output_spec
+from bench.models.base import IMAGENET_MEAN, IMAGENET_STD, SegmentationModel, build_model, output_spec
+from bench.models.build import build_spec
 from bench.models.pretrained import PublishedFile
 from bench.models.published import recognised, under_own_names
 from bench.options import resolve
@@ -41,15 +42,7 @@ class Planner:
 
     def __init__(self, loaded: LoadedMatrix, settings: Settings) -> None:
         self.loaded, self.matrix, self.settings = loaded, loaded.matrix, settings
-        entry = datasets.get(self.matrix.dataset.name)
-        given = resolve(entry.builder, self.matrix.dataset.options)
-        self.data: SegmentationData = entry.builder(settings.locations, **given)
-        self.dataset = DatasetSpec(
-            name=self.matrix.dataset.name,
-            options=given,
-            train_split=self.matrix.dataset.train_split,
-            eval_split=self.matrix.dataset.eval_split or self.data.info.eval_split,
-        )
+        self.data, self.dataset = build_dataset(self.matrix.dataset, settings.locations, loaded.path.parent)
         self.run = RunFolder(settings.results / self.matrix.name)
         self.teachers_run = RunFolder(settings.results / TEACHERS)
         self.weights: dict[str, Path] = {}
@@ -67,7 +60,7 @@ class Planner:
         sha256 = None
         if model.weights is not None:
             sha256 = self._weights_digest(model)
-        return ModelSpec(name=model.name, options=given, weights_sha256=sha256)
+        return ModelSpec(name=model.name, options=given, weights_sha256=sha256, input=model.input)
 
     def _weights_digest(self, model: Model) -> str:
         """Return the digest of a model's weights; where they are not here yet, of what names them."""
@@ -225,7 +218,7 @@ class Planner:
         if key not in self._specs:
             size = self.size
             try:
-                module = build_model(model.name, self.data.info.num_classes, model.options, device="meta")
+                module = build_spec(model, self.data.info.num_classes, device="meta")
                 self._specs[key] = output_spec(module, size)
             except BenchError:
                 raise
@@ -288,6 +281,33 @@ class Planner:
             except BenchError:
                 self._fingerprint = ""
         return bool(self._fingerprint) and self._fingerprint != fingerprint
+
+
+def build_dataset(entry: Dataset, locations: Locations, base: Path) -> tuple[SegmentationData, DatasetSpec]:
+    """Return a matrix's dataset and its description; the files are not looked for.
+
+    Args:
+        entry: as in the matrix.
+        locations: where datasets look for files.
+        base: the matrix's folder.
+
+    Raises:
+        BenchError: nothing tells the classes.
+    """
+    builder = datasets.get(entry.name).builder
+    given = resolve(builder, entry.options)
+    data: SegmentationData = builder(replace(locations, base=base), **given)
+    if entry.normalization == "imagenet":
+        data.info = replace(data.info, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    spec = DatasetSpec(
+        name=entry.name,
+        options={key: value for key, value in given.items() if key not in data.paths},
+        paths={key: value for key, value in given.items() if key in data.paths},
+        train_split=entry.train_split,
+        eval_split=entry.eval_split or data.info.eval_split,
+        normalization=entry.normalization,
+    )
+    return data, spec
 
 
 def _build_method(entry: Entry[Any], pair: Pair, params: Mapping[str, Any]) -> Method:

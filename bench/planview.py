@@ -32,6 +32,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     console.print(table)
     for remark in dict.fromkeys((*plan.notes, *(remark for planned in plan.cells for remark in planned.remarks))):
         console.print(f"note: {remark}", markup=False, highlight=False)
+    for sentence in plan.data.missing(plan.cells[0].cell.dataset.splits):
+        console.print(f"missing: {sentence}", markup=False, highlight=False)
     for sentence in plan.missing:
         console.print(f"missing: {sentence}; a run fetches it", markup=False, highlight=False)
     waiting = sum(planned.to_train for planned in (*plan.cells, *plan.teachers))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict
+from annotated_types import Ge, Gt, Le, Len
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from bench.data.transforms import Augment
+from bench.data.transforms import Augment, Size
 
 PositiveInt = Annotated[int, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -42,6 +42,34 @@ class Schedule(_Frozen):
     warmup: Share = 0.0
 
 
+class Evaluation(_Frozen):
+    """How a split is scored. Logits always reach the labels' own size before the argmax, and labels are never resized.
+
+    Attributes:
+        window: height and width of a sliding window, one number is a square: the logits of overlapping windows are
+            averaged. None looks at whole images.
+        stride: steps of the window; two thirds of it where not given.
+        short_side: images are resized so that their shorter side has this length; None leaves them as they are.
+        scales: factors on that size; the softmax probabilities of all are averaged.
+        flip: also average over the mirrored image.
+    """
+
+    window: Size | None = None
+    stride: Size | None = None
+    short_side: PositiveInt | None = None
+    scales: Annotated[tuple[Annotated[float, Gt(0)], ...], Len(1)] = (1.0,)
+    flip: bool = False
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Evaluation:
+        if self.stride is not None:
+            if self.window is None:
+                raise ValueError("stride: only a sliding window has one")
+            if any(step > side for step, side in zip(self.stride, self.window, strict=True)):
+                raise ValueError("stride: larger than the window, some pixels would never be seen")
+        return self
+
+
 class Recipe(_Frozen):
     """One training recipe, the same for every cell of a matrix."""
 
@@ -57,6 +85,7 @@ class Recipe(_Frozen):
     align_corners: bool = False
     """How logits are up-sampled to the label size, in the loss and in the evaluation."""
     channels_last: bool = True
+    evaluation: Evaluation = Evaluation()
     eval_batch_size: PositiveInt = 16
     checkpoint_rule: Literal["last"] = "last"
     """Which weights are scored. Best-on-the-reported-split is not offered: it reports the maximum of noise."""

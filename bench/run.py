@@ -6,10 +6,13 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bench.data.base import Samples
+from bench.data.cache import GIB, DecodedSamples, keep_decoded
+from bench.data.loader import cached_in_memory
 from bench.engines.local import Engine, find_device, require_precision
 from bench.errors import BenchError, Interrupted
 from bench.matrix import LoadedMatrix
-from bench.models.base import build_model
+from bench.models.build import build_spec
 from bench.plan import Plan, PlannedCell, build_plan
 from bench.progress import LiveReporter, PlainReporter
 from bench.settings import Settings
@@ -50,14 +53,15 @@ def run_matrix(
         reporter.message(f"note: {note}")
     with plan.run.writing():
         reporter.message(f"dataset {loaded.matrix.dataset.name}: preparing and checking")
-        _prepare_data(plan)
+        splits = prepare_splits(plan, settings, reporter)
         require_space(plan.run.path, needed_bytes(plan))
         write_plan(plan, loaded, command)
         with reporter:
             reporter.begin(_iterations(plan))
             try:
-                plan = _train_teachers(loaded, plan, settings, reporter, stop)
-                Engine(plan, settings, reporter, stop).train(plan.groups, plan.run)
+                engine = Engine(plan, settings, reporter, stop, splits)
+                plan = _train_teachers(loaded, engine)
+                replace(engine, plan=plan).train(plan.groups, plan.run)
             except Interrupted:
                 done = sum(plan.run.cell(planned.cell.id).state()[0] == "done" for planned in plan.cells)
                 reporter.message(f"{done} of {len(plan.cells)} cells are done")
@@ -87,20 +91,39 @@ def _with_weights(loaded: LoadedMatrix, settings: Settings, reporter: PlainRepor
     return build_plan(loaded, settings)
 
 
-def _prepare_data(plan: Plan) -> None:
-    cell = plan.cells[0].cell
-    plan.data.require(cell.dataset.splits)
-    plan.data.check(cell.dataset.splits)
+def prepare_splits(plan: Plan, settings: Settings, reporter: PlainReporter | LiveReporter) -> dict[str, Samples]:
+    """Find, keep decoded and verify the splits that a plan uses.
+
+    Returns:
+        The samples by split name.
+
+    Raises:
+        BenchError: files are missing or faulty; all faults are told.
+    """
+    data, names = plan.data, plan.cells[0].cell.dataset.splits
+    data.require(names)
+    splits = {}
+    for name in names:
+        samples = data.split(name)
+        if settings.cache_gib > 0:
+            cache, limit = settings.locations.cache, int(settings.cache_gib * GIB)
+            samples, message = keep_decoded(samples, data.fingerprint((name,)), cache, limit)
+            if message:
+                reporter.message(f"{name} split: {message}")
+        splits[name] = samples
+    data.check(splits)
+    return {
+        name: samples if isinstance(samples, DecodedSamples) else cached_in_memory(samples)
+        for name, samples in splits.items()
+    }
 
 
-def _train_teachers(
-    loaded: LoadedMatrix, plan: Plan, settings: Settings, reporter: PlainReporter | LiveReporter, stop: StopRequest
-) -> Plan:
+def _train_teachers(loaded: LoadedMatrix, engine: Engine) -> Plan:
+    plan = engine.plan
     if plan.teacher_groups:
         with plan.teachers_run.writing():
-            engine = Engine(plan, settings, reporter, stop)
             engine.train(plan.teacher_groups, plan.teachers_run)
-    plan = build_plan(loaded, settings)
+    plan = build_plan(loaded, engine.settings)
     unusable = [planned for planned in plan.teachers if planned.state in ("failed", "diverged", "corrupt")]
     if unusable:
         raise BenchError(
@@ -127,8 +150,7 @@ def needed_bytes(plan: Plan) -> int:
     for group in (*plan.teacher_groups, *plan.groups):
         of_group = 0
         for planned in group.cells:
-            spec = planned.cell.student
-            model = build_model(spec.name, plan.data.info.num_classes, spec.options, device="meta")
+            model = build_spec(planned.cell.student, plan.data.info.num_classes, device="meta")
             weights = sum(parameter.numel() for parameter in model.parameters()) * BYTES_A_PARAMETER
             total += weights + FILES_A_CELL_BYTES
             of_group += 2 * 3 * weights

@@ -13,7 +13,7 @@ ABSENT_CLASS_POLICY = (
 )
 
 
-def scores(total: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+def scores(total: np.ndarray, class_names: Sequence[str], boundary: np.ndarray | None = None) -> dict[str, Any]:
     """Return mIoU, mean accuracy, pixel accuracy and the per-class values.
 
     The IoU of a class is TP / (TP + FP + FN) with pixels counted over the whole split, as in the Pascal VOC
@@ -22,10 +22,13 @@ def scores(total: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
     Args:
         total: K x K integer counts, rows true, columns predicted; ignored pixels are not in it.
         class_names: K distinct names.
+        boundary: 2 x K integer counts: pixels in the intersection and in the union of true and predicted boundaries,
+            summed over the split; None where they were not taken.
 
     Returns:
         ``miou``, ``macc``, ``pixel_accuracy``: ratios in 0..1, or None where no pixel was scored. ``iou``, ``acc``:
         ratio by class name, None for a class that is left out. ``n_classes_scored``: classes in the mean of ``miou``.
+        With ``boundary`` also ``boundary_iou`` by class name and its mean, ``mean_boundary_iou``.
 
     Raises:
         ValueError: the matrix is not K x K, holds negative counts, or a class name occurs twice.
@@ -43,7 +46,7 @@ def scores(total: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
     union = labelled + counts.sum(axis=0) - hits
     iou = _ratios(hits, union)
     accuracy = _ratios(hits, labelled)
-    return {
+    found = {
         "miou": _mean(iou),
         "macc": _mean(accuracy),
         "pixel_accuracy": _ratios(hits.sum(keepdims=True), labelled.sum(keepdims=True))[0],
@@ -51,6 +54,10 @@ def scores(total: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
         "acc": dict(zip(class_names, accuracy, strict=True)),
         "n_classes_scored": sum(value is not None for value in iou),
     }
+    if boundary is not None:
+        outlines = _ratios(boundary[0], boundary[1])
+        found |= {"mean_boundary_iou": _mean(outlines), "boundary_iou": dict(zip(class_names, outlines, strict=True))}
+    return found
 
 
 def _ratios(hits: np.ndarray, out_of: np.ndarray) -> list[float | None]:

@@ -9,6 +9,9 @@ from pathlib import Path
 from bench.data.base import Locations
 from bench.errors import BenchError
 
+SMALL_PIXELS = 128 * 128
+MOST_WORKERS = 8
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -18,8 +21,9 @@ class Settings:
         results: folder that holds the runs, the trained teachers and the cache; nothing is written elsewhere.
         data_roots: folders that hold datasets; never written to.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        workers: processes that load data; 0 loads in the main one.
+        workers: processes that load data; 0 loads in the main one, None chooses by the size of the images.
         checkpoint_seconds: seconds of training between two checkpoints.
+        cache_gib: the most that the decoded images of one split may take on disk; 0 keeps none.
         accept_stale: keep finished cells made by other code, versions or data; they are marked.
         retrain: glob patterns of cell ids to train again.
     """
@@ -27,10 +31,25 @@ class Settings:
     results: Path = Path("results")
     data_roots: tuple[Path, ...] = ()
     device: str = "auto"
-    workers: int = 0
+    workers: int | None = None
     checkpoint_seconds: float = 20.0
+    cache_gib: float = 64.0
     accept_stale: bool = False
     retrain: tuple[str, ...] = field(default=())
+
+    def workers_for(self, size: tuple[int, int]) -> int:
+        """Return the number of loading processes for images of a size, if none was given.
+
+        Small images are loaded faster than they are sent from one process to another; large ones keep one core less
+        than the machine has busy, at most 8.
+
+        Args:
+            size: height and width in pixels.
+        """
+        if self.workers is not None:
+            return self.workers
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return 0 if size[0] * size[1] < SMALL_PIXELS else max(0, min(MOST_WORKERS, cores - 1))
 
     @property
     def locations(self) -> Locations:

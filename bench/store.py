@@ -126,6 +126,8 @@ class Counts:
         count: (E,) number of pixels.
         n_images: number of images evaluated.
         num_classes: K.
+        boundary: n_images x 2 x K: pixels in the intersection and in the union of true and predicted boundaries; None
+            in results of versions that did not take them.
     """
 
     image: np.ndarray
@@ -134,13 +136,14 @@ class Counts:
     count: np.ndarray
     n_images: int
     num_classes: int
+    boundary: np.ndarray | None = None
 
     @classmethod
-    def from_dense(cls, matrices: np.ndarray) -> Counts:
-        """Build from an n_images x K x K array, rows true, columns predicted."""
+    def from_dense(cls, matrices: np.ndarray, boundary: np.ndarray | None = None) -> Counts:
+        """Build from an n_images x K x K array, rows true, columns predicted, and the boundary counts."""
         image, target, prediction = np.nonzero(matrices)
         count = matrices[image, target, prediction]
-        return cls(image, target, prediction, count, matrices.shape[0], matrices.shape[1])
+        return cls(image, target, prediction, count, matrices.shape[0], matrices.shape[1], boundary)
 
     def total(self) -> np.ndarray:
         """Return the K x K confusion matrix over all images, rows true, columns predicted."""
@@ -151,6 +154,8 @@ class Counts:
     def save(self, path: Path) -> None:
         """Write compressed, atomically."""
 
+        extra = {} if self.boundary is None else {"boundary": self.boundary.astype(np.uint32)}
+
         def write(file: IO[bytes]) -> None:
             np.savez_compressed(
                 file,
@@ -159,6 +164,7 @@ class Counts:
                 prediction=self.prediction.astype(np.uint16),
                 count=self.count.astype(np.uint32),
                 shape=np.array([self.n_images, self.num_classes], dtype=np.int64),
+                **extra,
             )
 
         write_atomic(path, write)
@@ -169,7 +175,12 @@ class Counts:
         with np.load(path, allow_pickle=False) as arrays:
             n_images, num_classes = (int(value) for value in arrays["shape"])
             entries = [arrays[key] for key in ("image", "target", "prediction", "count")]
-            return cls(entries[0], entries[1], entries[2], entries[3], n_images, num_classes)
+            boundary = arrays.get("boundary")
+            return cls(entries[0], entries[1], entries[2], entries[3], n_images, num_classes, boundary)
+
+    def boundary_total(self) -> np.ndarray | None:
+        """Return the 2 x K boundary counts over all images."""
+        return None if self.boundary is None else self.boundary.astype(np.int64).sum(axis=0)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.clock import Stopwatch
 from bench.data.base import Samples
-from bench.data.loader import BatchOrder, InMemory, eval_loader, train_loader
+from bench.data.loader import BatchOrder, eval_loader, train_loader
 from bench.data.transforms import build_train_transform
 from bench.errors import BenchError, Interrupted
 from bench.method import Batch, Outputs
@@ -134,6 +134,7 @@ class LockstepGroup:
             iterations=self.recipe.iterations,
             workers=self.workers,
             pin_memory=self.setting.device.type == "cuda",
+            augment_on=self.setting.device if self.setting.device.type == "cuda" else None,
         )
 
     def _iterate(self, iteration: int, images: Tensor, target: Tensor) -> None:
@@ -321,17 +322,18 @@ def to_batch(images: Tensor, target: Tensor, setting: Setting) -> Batch:
 def evaluate(
     model: SegmentationModel, samples: Samples, task: Segmentation, setting: Setting, batch_size: int, workers: int
 ) -> tuple[Counts, dict[str, Any]]:
-    """Score a model on a split at label resolution, whole images; it is left in evaluation mode.
+    """Score a model on a split at label resolution; it is left in evaluation mode.
 
     Returns:
         Per-image confusion counts, and the metrics over the whole split.
     """
     model.eval()
-    workers = 0 if isinstance(samples, InMemory) else workers  # new workers would decode again what is kept here
+    workers = 0 if samples.is_decoded else workers  # to start processes would take longer than to read
     evaluator = task.evaluator()
     with torch.inference_mode():
         for images, target in eval_loader(samples, batch_size, workers):
             batch = to_batch(images, target, setting)
             view = Views(batch.images, setting, task.recipe.channels_last).of(model)
-            evaluator.update(model(view), batch.target)
+            scores = task.predict(lambda images: model(images).logits, view, batch.target.shape[-2:])
+            evaluator.update(scores, batch.target)
     return evaluator.counts(), evaluator.scores()

@@ -16,7 +16,8 @@ from bench.cells import Cell, ModelSpec
 from bench.clock import Stopwatch
 from bench.data.base import DatasetInfo
 from bench.method import Batch, Method, Outputs, Pair, Step
-from bench.models.base import SegmentationModel, build_model
+from bench.models.base import SegmentationModel
+from bench.models.build import build_spec
 from bench.models.published import under_own_names
 from bench.opponent import Opponent
 from bench.optim import build_optimizer, build_schedule
@@ -120,7 +121,7 @@ class Trainee:
         self._bad_terms: Tensor | None = None
 
     def _build_student(self, cell: Cell, info: DatasetInfo, setting: Setting) -> SegmentationModel:
-        student = build_model(cell.student.name, info.num_classes, cell.student.options)
+        student = build_spec(cell.student, info.num_classes)
         weights = setting.initial_weights(cell.student)
         if weights is not None:
             load_into(student, under_own_names(student, weights), f"weights of student '{cell.student.name}'")

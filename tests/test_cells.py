@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from bench import cells
-from bench.cells import Cell, DatasetSpec, MethodSpec, ModelSpec, TeacherSpec
+from bench.cells import Cell, DatasetSpec, InputSpec, MethodSpec, ModelSpec, TeacherSpec
 from bench.data.transforms import Augment
-from bench.recipe import NOT_IN_KEY, Recipe
+from bench.recipe import NOT_IN_KEY, Evaluation, Recipe
 
 CELL = Cell(
     dataset=DatasetSpec(name="shapes", options={"size": 32}),
@@ -20,7 +20,9 @@ CELL = Cell(
     student=ModelSpec(name="small", options={"width": 4}),
     method=MethodSpec(name="kd", params={"tau": 1.0}, label="kd"),
     seed=0,
-    recipe=Recipe(iterations=100, augment=Augment(crop=(32, 32))),
+    recipe=Recipe(
+        iterations=100, augment=Augment(crop=(32, 32), scale=(0.5, 2.0)), evaluation=Evaluation(window=(32, 32))
+    ),
 )
 
 MUTATIONS: dict[str, Any] = {
@@ -28,13 +30,16 @@ MUTATIONS: dict[str, Any] = {
     "dataset.options": {"size": 64},
     "dataset.train_split": "trainval",
     "dataset.eval_split": "test",
+    "dataset.normalization": "imagenet",
     "teacher.name": "larger",
     "teacher.options": {"width": 32},
     "teacher.weights_sha256": "cd" * 32,
     "teacher.trained_by": "cd" * 32,
+    "teacher.input": InputSpec(bgr=True),
     "student.name": "smaller",
     "student.options": {"width": 2},
     "student.weights_sha256": "cd" * 32,
+    "student.input": InputSpec(mean=(0.5, 0.5, 0.5)),
     "method.name": "cwd",
     "method.params": {"tau": 2.0},
     "seed": 1,
@@ -47,7 +52,10 @@ MUTATIONS: dict[str, Any] = {
     "recipe.schedule.name": "one_cycle",
     "recipe.schedule.power": 1.0,
     "recipe.schedule.warmup": 0.1,
-    "recipe.augment.scale": (0.5, 2.0),
+    "recipe.augment.short_side": 64,
+    "recipe.augment.scale": (0.5, 1.5),
+    "recipe.augment.scale_step": 0.1,
+    "recipe.augment.distort": 0.5,
     "recipe.augment.crop": (64, 64),
     "recipe.augment.shift": 2,
     "recipe.augment.flip": 0.5,
@@ -58,13 +66,23 @@ MUTATIONS: dict[str, Any] = {
     "recipe.align_corners": True,
     "recipe.channels_last": False,
     "recipe.eval_batch_size": 4,
+    "recipe.evaluation.window": (64, 64),
+    "recipe.evaluation.stride": (16, 16),
+    "recipe.evaluation.short_side": 64,
+    "recipe.evaluation.scales": (0.5, 1.0),
+    "recipe.evaluation.flip": True,
 }
 """Another value for every field that may move a score."""
 
 ONE_VALUE = {"recipe.checkpoint_rule"}
 """Fields with a single permitted value, which cannot be mutated."""
 
-EXCLUDED: dict[str, Any] = {"method.label": "KD", "recipe.evaluations": 9, "recipe.log_every": 9}
+EXCLUDED: dict[str, Any] = {
+    "dataset.paths": {"images": "elsewhere"},
+    "method.label": "KD",
+    "recipe.evaluations": 9,
+    "recipe.log_every": 9,
+}
 
 
 def changed(model: Any, path: str, value: Any) -> Any:
@@ -117,7 +135,10 @@ def test_a_change_of_the_harness_numerics_changes_every_key(monkeypatch: pytest.
 
 
 def test_the_key_does_not_depend_on_how_numbers_and_options_are_written() -> None:
-    recipe = Recipe.model_validate({"iterations": 100.0, "optimizer": {"lr": "1e-3"}, "augment": {"crop": 32}})
+    augment = {"crop": 32, "scale": ["0.5", 2]}
+    recipe = Recipe.model_validate(
+        {"iterations": 100.0, "optimizer": {"lr": "1e-3"}, "augment": augment, "evaluation": {"window": 32}}
+    )
     assert changed(CELL, "recipe", recipe).key == CELL.key
     one = DatasetSpec(name="shapes", options={"a": 1, "b": 2})
     other = DatasetSpec(name="shapes", options={"b": 2, "a": 1})

@@ -94,7 +94,8 @@ def test_a_published_checkpoint_needs_no_option(skd: Path) -> None:
             logits = model(((image.as_subclass(torch.Tensor).flip(0).float() - mean) / std)[None]).logits
         predicted, true = logits.argmax(1).flatten().numpy(), mask.flatten().numpy()
         np.add.at(total, (true[true < 255], predicted[true < 255]), 1)
-    assert record["metrics"] == scores(total, CamVid.info.class_names)
+    plain = scores(total, CamVid.info.class_names)
+    assert {name: record["metrics"][name] for name in plain} == plain
     assert len(set(total.argmax(1))) > 1
     assert record["model"]["options"] == {"p": 2, "q": 1, "skip": "cat", "normalization": "espnet_camvid"}
     assert record["protocol"]["channels"] == "BGR"

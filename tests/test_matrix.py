@@ -108,7 +108,7 @@ def test_set_wins_over_the_file(matrix_file: MatrixFile, override: str, read: An
         (
             "recipe.augment.flop=1",
             "--set recipe.augment.flop=1: recipe.augment.flop: unknown key 'flop'. Did you mean 'flip'? "
-            "Known: crop, flip, jitter, scale, shift",
+            "Known: crop, distort, flip, jitter, scale, scale_step, shift, short_side",
         ),
         (
             "seeds=[1",

@@ -28,3 +28,13 @@ def test_every_root_that_does_not_exist_is_told(tmp_path: Path) -> None:
     with pytest.raises(BenchError) as caught:
         data_roots(absent)
     assert caught.value.problems == tuple(f"--data-root {absent[index]}: no such folder" for index in (0, 2))
+
+
+def test_workers_are_chosen_by_size_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    assert Settings().workers_for((64, 64)) == 0
+    assert Settings().workers_for((360, 480)) == 8
+    assert Settings(workers=3).workers_for((64, 64)) == 3
+    assert Settings(workers=0).workers_for((360, 480)) == 0
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+    assert Settings().workers_for((360, 480)) == 0

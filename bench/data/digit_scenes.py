@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -42,6 +42,11 @@ class SceneSamples(Samples):
     def __reduce__(self) -> tuple[type[SceneSamples], tuple[Path, str]]:
         # A pickled memory map would carry the whole array to every worker.
         return SceneSamples, (self._folder, self._split)
+
+    @property
+    def is_decoded(self) -> bool:
+        """They are memory-mapped."""
+        return True
 
     @cached_property
     def _arrays(self) -> dict[str, NDArray[np.uint8]]:
@@ -124,6 +129,10 @@ class DigitScenes(SegmentationData):
         """
         self.fingerprint(names)
 
+    def missing(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return nothing: what is not there is generated."""
+        return ()
+
     def split(self, name: str) -> SceneSamples:
         """Return one split, generated where need be.
 
@@ -139,13 +148,13 @@ class DigitScenes(SegmentationData):
         """Return the digest of all images, labels and instances of every split."""
         return digest(self._digests)
 
-    def check(self, names: Sequence[str]) -> None:
-        """Verify the named splits.
+    def check(self, splits: Mapping[str, Samples]) -> None:
+        """Verify splits.
 
         Raises:
-            BenchError: two splits share an image, or there is no such split.
+            BenchError: two splits share an image.
         """
-        check_samples({name: self.split(name) for name in names})
+        check_samples(splits)
 
     @property
     def _folder(self) -> Path:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.reading import MAX_RAW, read_colours, read_mask
+from bench.data.reading import read_colours, read_mask
 from bench.errors import BenchError
 
 UNKNOWN = -1
@@ -38,7 +38,7 @@ class IndexLabels:
     """One number a pixel: grey levels, palette indices or matrices.
 
     Attributes:
-        classes: class index, or the ignore index, for every raw value that may occur; raw values 0..65535.
+        classes: class index, or the ignore index, for every raw value that may occur; raw values from 0.
         ignore_index: label value after loading that is neither trained on nor scored, 0..255.
     """
 
@@ -47,7 +47,7 @@ class IndexLabels:
 
     @cached_property
     def _table(self) -> NDArray[np.int16]:
-        table = np.full(MAX_RAW, UNKNOWN, dtype=np.int16)
+        table = np.full(max(self.classes) + 2, UNKNOWN, dtype=np.int16)  # the last stands for all that is beyond
         table[list(self.classes)] = list(self.classes.values())
         return table
 
@@ -62,8 +62,8 @@ class IndexLabels:
             BenchError: an unreadable file, or a value that is not in the table.
         """
         raw = read_mask(path)
-        mapped = self._table[np.clip(raw, 0, MAX_RAW - 1)]
-        outside = (mapped == UNKNOWN) | (raw < 0) | (raw >= MAX_RAW)
+        mapped = self._table[np.clip(raw, 0, len(self._table) - 1)]
+        outside = (mapped == UNKNOWN) | (raw < 0)
         if outside.any():
             raise BenchError(self._outside(path, raw, outside))
         return mapped.astype(np.uint8)

@@ -9,6 +9,7 @@ import pickle
 import random
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -104,18 +105,35 @@ class _Portable(Dataset[Any]):
         self.__dict__.update(pickle.loads(state["content"]))
 
 
-class _Augmented(_Portable):
-    """Samples by key; each draws its augmentation from a stream of its own. A fault is returned, not raised."""
+@dataclass(frozen=True)
+class Augmentation:
+    """A transform whose random numbers depend on the seed and the place in the training alone.
 
-    def __init__(self, samples: Samples, transform: Callable[..., Pair], seed: int) -> None:
-        self.samples, self.transform, self.seed = samples, transform, seed
+    Attributes:
+        transform: takes and returns an image and a mask.
+        seed: of the training.
+    """
+
+    transform: Callable[..., Pair]
+    seed: int
+
+    def __call__(self, key: Key, image: tv_tensors.Image, mask: tv_tensors.Mask) -> Pair:
+        """Return the augmented pair; the images' device is where it is computed, the numbers are drawn on the CPU."""
+        iteration, position, _ = key
+        with own_stream(derived_seed("augment", self.seed, iteration, position)):
+            return self.transform(image, mask)
+
+
+class _Augmented(_Portable):
+    """Samples by key, augmented where that is wanted here. A fault is returned, not raised."""
+
+    def __init__(self, samples: Samples, augmentation: Augmentation | None) -> None:
+        self.samples, self.augmentation = samples, augmentation
 
     def __getitem__(self, key: Key) -> Pair | BenchError:
-        iteration, position, index = key
         try:
-            image, mask = self.samples[index]
-            with own_stream(derived_seed("augment", self.seed, iteration, position)):
-                return self.transform(image, mask)
+            image, mask = self.samples[key[2]]
+            return self.augmentation(key, image, mask) if self.augmentation else (image, mask)
         except BenchError as error:
             return error
 
@@ -150,7 +168,28 @@ def _collate(items: Sequence[Pair | BenchError]) -> list[Stacked] | BenchError:
 def _stacked(pairs: Sequence[Pair]) -> Stacked:
     images = torch.stack([image.as_subclass(Tensor) for image, _ in pairs])
     masks = torch.stack([mask.as_subclass(Tensor) for _, mask in pairs])
-    return images, masks.long()
+    return images, masks
+
+
+def _collate_raw(items: Sequence[Pair | BenchError]) -> list[Stacked] | BenchError:
+    """Hand samples on one by one, to be augmented and stacked elsewhere."""
+    batch = [_collate([item]) for item in items]
+    problems = [problem for part in batch if isinstance(part, BenchError) for problem in part.problems]
+    if problems:
+        return BenchError(*dict.fromkeys(problems))
+    return [stacked for part in batch if not isinstance(part, BenchError) for stacked in part]
+
+
+def _augmented_on(
+    device: torch.device, augmentation: Augmentation, keys: Sequence[Key], batch: Sequence[Stacked]
+) -> list[Stacked] | BenchError:
+    """Augment samples on a device and stack them."""
+    pairs: list[Pair | BenchError] = []
+    for key, (images, masks) in zip(keys, batch, strict=True):
+        image = tv_tensors.Image(images[0].to(device, non_blocking=True))
+        mask = tv_tensors.Mask(masks[0].to(device, non_blocking=True))
+        pairs.append(augmentation(key, image, mask))
+    return _collate(pairs)
 
 
 def _checked(batch: list[Stacked] | BenchError) -> list[Stacked]:
@@ -183,6 +222,7 @@ def train_loader(
     iterations: int,
     workers: int = 0,
     pin_memory: bool = False,
+    augment_on: torch.device | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of iterations ``start_iteration`` to ``iterations - 1``.
 
@@ -197,24 +237,30 @@ def train_loader(
         iterations: one past the last.
         workers: processes that load; 0 loads in this one.
         pin_memory: put batches into page-locked memory, for faster copies to CUDA.
+        augment_on: compute the augmentation on this device, with the same random numbers; None leaves it to those who
+            load.
 
     Yields:
-        Images N x 3 x H x W uint8 and targets N x H x W int64.
+        Images N x 3 x H x W and targets N x H x W, both uint8.
 
     Raises:
         BenchError: a sample cannot be read, or the samples of a batch differ in size.
     """
+    augmentation = Augmentation(transform, seed)
+    sampler = _KeySampler(order, start_iteration, iterations)
     loader = DataLoader(
-        _Augmented(samples, transform, seed),
-        batch_sampler=_KeySampler(order, start_iteration, iterations),
+        _Augmented(samples, None if augment_on else augmentation),
+        batch_sampler=sampler,
         num_workers=workers,
-        collate_fn=_collate,
+        collate_fn=_collate_raw if augment_on else _collate,
         worker_init_fn=_start_worker,
         pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(seed),
     )
-    for batch in loader:
+    for keys, batch in zip(sampler, loader, strict=True):
         runs = _checked(batch)
+        if augment_on:
+            runs = _checked(_augmented_on(augment_on, augmentation, keys, runs))
         if len(runs) > 1:
             sizes = sorted({tuple(masks.shape[-2:]) for _, masks in runs})
             raise BenchError(
@@ -227,7 +273,7 @@ def eval_loader(samples: Samples, batch_size: int, workers: int = 0) -> Iterator
     """Yield a split in its order; only neighbours of equal size share a batch.
 
     Yields:
-        Images N x 3 x H x W uint8 and targets N x H x W int64, with N at most ``batch_size``.
+        Images N x 3 x H x W and targets N x H x W, both uint8, with N at most ``batch_size``.
 
     Raises:
         BenchError: a sample cannot be read.
@@ -257,6 +303,11 @@ class InMemory(Samples):
         self.names = samples.names
         self._free_bytes = limit_bytes
         self._kept: dict[int, Pair] = {}
+
+    @property
+    def is_decoded(self) -> bool:
+        """They are read from memory, after the first time."""
+        return True
 
     def __getitem__(self, index: int) -> Pair:
         """Return the pair at ``index``."""

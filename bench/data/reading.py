@@ -12,12 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 from torchvision import tv_tensors
 
 from bench.errors import BenchError
 
 MAX_RAW = 2**16
 _UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+# What scipy raises on truncated and damaged files, found by damaging some; the last is a slip of its parser.
+_NO_MATRIX = (
+    OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, zlib.error, MatReadError,
+    UnboundLocalError,
+)  # fmt: skip
 _INDEX_MODES = {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}
 # Pillow spreads grey levels of shallow files over 0..255; labels have to be the stored numbers.
 _SPREAD = {"L;2": 85, "L;4": 17}
@@ -26,18 +33,24 @@ _TURNED = {5, 6, 7, 8}
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image file; whatever makes it undecodable becomes one sentence that names it."""
+def _readable(path: Path, kind: str, faults: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Turn whatever makes a file undecodable into one sentence that names it."""
     try:
         if path.stat().st_size == 0:
             raise BenchError(f"{path}: the file is empty (0 bytes). Copy it again.")
-        with Image.open(path) as image:
-            yield image
+        yield
     except FileNotFoundError:
         raise BenchError(f"{path}: no such file") from None
-    except _UNDECODABLE as error:
+    except faults as error:
         reason = " ".join(str(error).replace(repr(str(path)), "it").split()) or type(error).__name__
-        raise BenchError(f"{path}: not a readable image ({reason}). Copy it again, or check its format.") from error
+        raise BenchError(f"{path}: not a readable {kind} ({reason}). Copy it again, or check its format.") from error
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image file."""
+    with _readable(path, "image", _UNDECODABLE), Image.open(path) as image:
+        yield image
 
 
 def read_image(path: Path) -> tv_tensors.Image:
@@ -72,12 +85,16 @@ def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
 def read_mask(path: Path) -> NDArray[np.int64]:
     """Read a label file as the numbers stored in it: grey levels, or the indices of a palette rather than its colours.
 
+    A MATLAB file (``.mat``) holds them as the matrix ``S`` (COCO-Stuff) or ``GTcls.Segmentation`` (SBD).
+
     Returns:
         H x W int64.
 
     Raises:
         BenchError: missing, empty, truncated, stored with loss, or with several channels.
     """
+    if path.suffix.lower() == ".mat":
+        return _read_matrix(path)
     with _opened(path) as image:
         if image.format == "JPEG":
             raise BenchError(f"{path}: JPEG changes label values. Store labels in a lossless format such as PNG.")
@@ -89,6 +106,22 @@ def read_mask(path: Path) -> NDArray[np.int64]:
         levels = _SPREAD.get(_raw_mode(image), 1)
         values = np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
     return values // levels
+
+
+def _read_matrix(path: Path) -> NDArray[np.int64]:
+    with _readable(path, "MATLAB file", _NO_MATRIX):
+        content = loadmat(str(path), appendmat=False, variable_names=("S", "GTcls"))
+        if "S" in content:
+            matrix = np.asarray(content["S"])
+        elif "GTcls" in content:
+            matrix = np.asarray(content["GTcls"]["Segmentation"].item())
+        else:
+            raise BenchError(f"{path}: holds neither the matrix S nor GTcls. Expected labels of COCO-Stuff or SBD.")
+    if matrix.ndim != 2 or matrix.size == 0 or matrix.dtype.kind not in "uif" or (matrix != np.floor(matrix)).any():
+        raise BenchError(
+            f"{path}: labels must be a matrix of whole numbers, these are {matrix.dtype} of shape {matrix.shape}"
+        )
+    return matrix.astype(np.int64)
 
 
 def read_colours(path: Path) -> NDArray[np.uint8]:

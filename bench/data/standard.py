@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from bench.data.base import Locations, SegmentationData
+from bench.data.base import Locations, Samples, SegmentationData
 from bench.data.checking import check_samples, content_fingerprint
 from bench.data.files import FilePair, FileSamples
 from bench.data.labels import IndexLabels, Labels
@@ -28,6 +28,7 @@ class StandardData(SegmentationData):
         layout: what is expected in the folder, in one sentence.
         help: how to get it, in one sentence.
         label_values: class index, or the ignore index, for every raw label value.
+        published_counts: how many samples the publishers state for each split.
     """
 
     name: ClassVar[str]
@@ -35,6 +36,7 @@ class StandardData(SegmentationData):
     layout: ClassVar[str]
     help: ClassVar[str]
     label_values: ClassVar[Mapping[int, int]]
+    published_counts: ClassVar[Mapping[str, int]]
 
     def __init__(self, locations: Locations, *, folder: str | None = None) -> None:
         super().__init__(locations)
@@ -104,13 +106,13 @@ class StandardData(SegmentationData):
         """Return the digest of the named splits: names and bytes of images and labels."""
         return content_fingerprint({name: self.split(name) for name in names}, self.locations.cache)
 
-    def check(self, names: Sequence[str]) -> None:
-        """Read every sample of the named splits.
+    def check(self, splits: Mapping[str, Samples]) -> None:
+        """Read every sample.
 
         Raises:
             BenchError: all faults together.
         """
-        check_samples({name: self.split(name) for name in names}, self.locations.cache)
+        check_samples(splits, self.locations.cache)
 
 
 def read_lines(listing: Path, layout: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as transforms
@@ -16,31 +16,40 @@ from bench.data.base import DatasetInfo
 PositiveInt = Annotated[int, Gt(0)]
 
 
+def _square(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Size = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_square)]
+"""Height and width in pixels; one number stands for a square."""
+
+
 class Augment(BaseModel):
     """What is done to a training sample, in this order.
 
     Attributes:
-        scale: range of the random factor on the image's own size, uniform; images bilinear, masks
-            nearest by pixel centres, so that the two stay aligned.
+        short_side: first of all, images are resized so that their shorter side has this length; None leaves them.
+        scale: range of the random factor on that size, uniform; images bilinear, masks nearest by pixel centres, so
+            that the two stay aligned.
+        scale_step: draw the factor from the multiples of this above the smaller one instead, as SKD and CIRKD do (0.1).
         crop: height and width of the random crop; one number is a square. What the image lacks is padded: the image
             with the dataset's mean, the mask with the ignore label.
         shift: pixels of random translation, at most, in each direction; what comes in is padding.
         flip: probability of a horizontal flip.
         jitter: strength of brightness, contrast and saturation jitter; hue gets a tenth of it, at most 0.5.
+        distort: probability of each step of SSD's photometric distortion (arXiv 1512.02325), with torchvision's ranges.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    short_side: PositiveInt | None = None
     scale: tuple[Annotated[float, Gt(0)], Annotated[float, Gt(0)]] = (1.0, 1.0)
-    crop: tuple[PositiveInt, PositiveInt] | None = None
+    scale_step: Annotated[float, Gt(0)] | None = None
+    crop: Size | None = None
     shift: Annotated[int, Ge(0)] = 0
     flip: Annotated[float, Ge(0), Le(1)] = 0.0
     jitter: Annotated[float, Ge(0), Le(1)] = 0.0
-
-    @field_validator("crop", mode="before")
-    @classmethod
-    def _square(cls, value: Any) -> Any:
-        return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+    distort: Annotated[float, Ge(0), Le(1)] = 0.0
 
     @model_validator(mode="after")
     def _ordered(self) -> Augment:
@@ -48,6 +57,8 @@ class Augment(BaseModel):
             raise ValueError(f"scale: the smaller factor stands first, got {list(self.scale)}")
         if self.scale != (1.0, 1.0) and self.crop is None:
             raise ValueError("scale makes images of many sizes: give crop as well")
+        if self.scale_step is not None and self.scale_step > self.scale[1] - self.scale[0]:
+            raise ValueError("scale_step: larger than the range of scale")
         return self
 
 
@@ -57,23 +68,56 @@ class RandomScale(v2.Transform):
     Args:
         low: smallest factor.
         high: largest factor.
+        step: draw from ``low, low + step, ...`` up to ``high`` instead of the whole range.
     """
 
-    def __init__(self, low: float, high: float) -> None:
+    def __init__(self, low: float, high: float, step: float | None = None) -> None:
         super().__init__()
-        self.low, self.high = low, high
+        self.low, self.high, self.step = low, high, step
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw one factor for the image and its mask."""
         height, width = transforms.get_size(flat_inputs[0])
-        factor = float(torch.empty(()).uniform_(self.low, self.high))
+        if self.step is None:
+            factor = float(torch.empty(()).uniform_(self.low, self.high))
+        else:
+            count = int((self.high - self.low) / self.step + 1e-6) + 1
+            factor = self.low + self.step * int(torch.randint(count, ()))
         return {"size": [max(1, round(height * factor)), max(1, round(width * factor))]}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Resize; masks keep their labels."""
-        nearest = isinstance(inpt, tv_tensors.Mask)
-        mode = InterpolationMode.NEAREST_EXACT if nearest else InterpolationMode.BILINEAR
-        return transforms.resize(inpt, params["size"], interpolation=mode, antialias=True)
+        return resize(inpt, params["size"])
+
+
+def resize(inpt: Any, size: list[int]) -> Any:
+    """Resize an image bilinearly with anti-aliasing, a mask to the nearest label by pixel centres."""
+    nearest = isinstance(inpt, tv_tensors.Mask)
+    mode = InterpolationMode.NEAREST_EXACT if nearest else InterpolationMode.BILINEAR
+    return transforms.resize(inpt, size, interpolation=mode, antialias=True)
+
+
+def short_side_size(height: int, width: int, short_side: int) -> list[int]:
+    """Return the size with the same aspect whose shorter side has a given length."""
+    factor = short_side / min(height, width)
+    return [max(1, round(height * factor)), max(1, round(width * factor))]
+
+
+class ShortSide(v2.Transform):
+    """Resize so that the shorter side has a given length.
+
+    Args:
+        length: in pixels.
+    """
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = length
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Resize; masks keep their labels."""
+        height, width = transforms.get_size(inpt)
+        return resize(inpt, short_side_size(height, width, self.length))
 
 
 def build_train_transform(augment: Augment, info: DatasetInfo) -> v2.Compose:
@@ -88,8 +132,10 @@ def build_train_transform(augment: Augment, info: DatasetInfo) -> v2.Compose:
         tv_tensors.Mask: info.ignore_index,
     }
     steps: list[v2.Transform] = []
+    if augment.short_side is not None:
+        steps.append(ShortSide(augment.short_side))
     if augment.scale != (1.0, 1.0):
-        steps.append(RandomScale(*augment.scale))
+        steps.append(RandomScale(*augment.scale, augment.scale_step))
     if augment.shift:
         steps.append(RandomShift(augment.shift, fill))
     if augment.crop is not None:
@@ -99,6 +145,8 @@ def build_train_transform(augment: Augment, info: DatasetInfo) -> v2.Compose:
     if augment.jitter:
         strength = augment.jitter
         steps.append(v2.ColorJitter(strength, strength, strength, min(0.5, strength / 10)))
+    if augment.distort:
+        steps.append(v2.RandomPhotometricDistort(p=augment.distort))
     return v2.Compose(steps or [v2.Identity()])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,11 +16,11 @@ from lightning_fabric import Fabric
 from bench import environment, outcome
 from bench.cells import Cell, ModelSpec, TeacherSpec
 from bench.data.base import Samples
-from bench.data.loader import cached_in_memory
 from bench.efficiency import measure
 from bench.errors import BenchError, Interrupted
 from bench.method import Pair
-from bench.models.base import SegmentationModel, build_model, output_spec
+from bench.models.base import SegmentationModel, output_spec
+from bench.models.build import build_spec
 from bench.models.published import under_own_names
 from bench.plan import Group, Plan, PlannedCell
 from bench.progress import Reporter
@@ -92,17 +92,18 @@ class Engine:
         settings: device, workers, behaviour.
         reporter: told what happens.
         stop: asked between steps.
+        splits: verified samples by split name.
     """
 
     plan: Plan
     settings: Settings
     reporter: Reporter
     stop: StopRequest
+    splits: Mapping[str, Samples]
 
     def __post_init__(self) -> None:
         self.device = find_device(self.settings.device)
         self.fingerprint = self.plan.data.fingerprint(self.plan.cells[0].cell.dataset.splits)
-        self._samples: dict[str, Samples] = {}
         info = self.plan.data.info
         self.setting = Setting(
             info,
@@ -110,12 +111,6 @@ class Engine:
             functools.partial(make_fabric, self.device),
             lambda spec: read_initial_weights(spec, self.plan.weights),
         )
-
-    def samples(self, split: str) -> Samples:
-        """Return a split, decoded once and kept in memory where it is small."""
-        if split not in self._samples:
-            self._samples[split] = cached_in_memory(self.plan.data.split(split))
-        return self._samples[split]
 
     def train(self, groups: tuple[Group, ...], run: RunFolder) -> None:
         """Train groups in order.
@@ -143,7 +138,8 @@ class GroupRun:
         self.engine, self.group, self.run_folder = engine, group, run
         first = group.cells[0].cell
         self.recipe, self.dataset = first.recipe, first.dataset
-        self.size = (self.recipe.augment.crop or _image_size(engine.samples(first.dataset.eval_split)))[:2]
+        self.size = (self.recipe.augment.crop or _image_size(engine.splits[first.dataset.eval_split]))[:2]
+        self.workers = engine.settings.workers_for(self.size)
         self.protocol = outcome.protocol(first, engine.plan.data.info, engine.fingerprint)
 
     def run(self) -> None:
@@ -170,13 +166,13 @@ class GroupRun:
             trainees=trainees,
             setting=engine.setting,
             teacher=teacher,
-            train=engine.samples(self.dataset.train_split),
-            evaluate=engine.samples(self.dataset.eval_split),
+            train=engine.splits[self.dataset.train_split],
+            evaluate=engine.splits[self.dataset.eval_split],
             reporter=engine.reporter,
             stop=engine.stop,
             finish=functools.partial(self._finish, teacher_record),
             failed=self._failed,
-            workers=engine.settings.workers,
+            workers=self.workers,
             checkpoint_seconds=engine.settings.checkpoint_seconds,
         )
         loop.run()
@@ -228,13 +224,13 @@ class GroupRun:
         _try(lambda: folder.fail({**record, **details, "created": outcome.now()}))
 
     def _meta(self, spec: ModelSpec) -> SegmentationModel:
-        return build_model(spec.name, self.engine.setting.info.num_classes, spec.options, device="meta")
+        return build_spec(spec, self.engine.setting.info.num_classes, device="meta")
 
     def _teacher(self) -> tuple[SegmentationModel | None, Record | None]:
         spec, engine = self.group.teacher, self.engine
         if spec is None:
             return None, None
-        model = build_model(spec.name, engine.setting.info.num_classes, spec.options)
+        model = build_spec(spec, engine.setting.info.num_classes)
         result: Record = {}
         if spec.weights_sha256:
             path = engine.plan.weights[spec.weights_sha256]
@@ -276,9 +272,8 @@ class GroupRun:
 
         def score() -> Record:
             task = Segmentation(engine.setting.info, self.recipe)
-            samples = engine.samples(self.dataset.eval_split)
-            batch_size, workers = self.recipe.eval_batch_size, engine.settings.workers
-            return evaluate(model, samples, task, engine.setting, batch_size, workers)[1]
+            samples = engine.splits[self.dataset.eval_split]
+            return evaluate(model, samples, task, engine.setting, self.recipe.eval_batch_size, self.workers)[1]
 
         return _remembered(self.run_folder.path / "teachers" / f"{key}.json", score)
 
@@ -288,7 +283,7 @@ class GroupRun:
         settings = [spec.name, spec.options, list(self.size), precision, environment.device_name(device)]
 
         def take() -> Record:
-            model = build_model(spec.name, self.engine.setting.info.num_classes, spec.options)
+            model = build_spec(spec, self.engine.setting.info.num_classes)
             return measure(model, self.size, device, precision=precision)
 
         return _remembered(self.run_folder.path / "efficiency" / f"{digest(settings, 16)}.json", take)

@@ -15,6 +15,8 @@ from bench.method import Batch, Outputs
 from bench.recipe import Recipe
 from bench.scores import scores
 from bench.store import Counts
+from bench.tasks.boundary import boundary_counts
+from bench.tasks.inference import Forward, predict, upsample
 
 
 class Segmentation:
@@ -51,9 +53,17 @@ class Segmentation:
 
     def upsample(self, logits: Tensor, size: torch.Size) -> Tensor:
         """Return the logits at label resolution, bilinear."""
-        if logits.shape[-2:] == size:
-            return logits
-        return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=self.recipe.align_corners)
+        return upsample(logits, (size[0], size[1]), self.recipe.align_corners)
+
+    def predict(self, forward: Forward, images: Tensor, size: torch.Size) -> Tensor:
+        """Return class scores at label size as the recipe's evaluation takes them.
+
+        Args:
+            forward: images to logits.
+            images: N x 3 x H x W, normalised.
+            size: height and width of the labels.
+        """
+        return predict(forward, images, (size[0], size[1]), self.recipe.evaluation, self.recipe.align_corners)
 
     def evaluator(self) -> Evaluator:
         """Return a fresh evaluator."""
@@ -61,21 +71,25 @@ class Segmentation:
 
 
 class Evaluator:
-    """Confusion counts of every image of a split, at label resolution, ignored pixels left out."""
+    """Confusion and boundary counts of every image of a split, at label resolution, ignored pixels left out."""
 
     def __init__(self, task: Segmentation) -> None:
         self.task = task
         self._matrices: list[Tensor] = []
+        self._boundaries: list[Tensor] = []
 
-    def update(self, outputs: Outputs, target: Tensor) -> None:
+    def update(self, class_scores: Tensor, target: Tensor) -> None:
         """Add a batch.
 
         Args:
-            outputs: of the model in evaluation mode.
+            class_scores: N x K x H x W, from :meth:`Segmentation.predict`.
             target: N x H x W, class index or ignore label.
         """
         info = self.task.info
-        prediction = self.task.upsample(outputs.logits.float(), target.shape[-2:]).argmax(dim=1)
+        prediction = class_scores.argmax(dim=1)
+        self._boundaries.append(
+            torch.stack(boundary_counts(prediction, target, info.num_classes, info.ignore_index), dim=1)
+        )
         for predicted, true in zip(prediction, target, strict=True):
             self._matrices.append(
                 multiclass_confusion_matrix(
@@ -86,9 +100,12 @@ class Evaluator:
     def counts(self) -> Counts:
         """Return the per-image counts."""
         dense = torch.stack(self._matrices).cpu().numpy()
-        return Counts.from_dense(np.asarray(dense))
+        return Counts.from_dense(np.asarray(dense), self._boundary().numpy())
+
+    def _boundary(self) -> Tensor:
+        return torch.cat(self._boundaries).cpu()
 
     def scores(self) -> dict[str, Any]:
         """Return the metrics over the whole split."""
         total = torch.stack(self._matrices).sum(dim=0).cpu().numpy()
-        return scores(total, self.task.info.class_names)
+        return scores(total, self.task.info.class_names, self._boundary().sum(dim=0).numpy())

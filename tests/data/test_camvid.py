@@ -38,7 +38,7 @@ def test_found_in_each_usual_place(tmp_path, place):
     make_camvid(tmp_path / "data" / place)
     data = camvid(tmp_path / "data", tmp_path / "cache")
     data.require(SPLITS)
-    data.check(data.info.splits)
+    data.check({name: data.split(name) for name in data.info.splits})
     assert [len(data.split(name)) for name in data.info.splits] == [2, 2, 2]
     assert data.split("val").names == ("val_0", "val_1")
 

@@ -202,7 +202,7 @@ def test_an_unknown_split_is_told(data):
 
 
 def test_check_passes(data):
-    data.check(("train", "val", "test"))
+    data.check({name: data.split(name) for name in ("train", "val", "test")})
 
 
 def test_the_mean_is_that_of_the_pixels(train_scenes):

@@ -94,7 +94,7 @@ def test_shapes_types_and_seeds():
     batches = load(samples)
     for images, target in batches:
         assert (images.shape, images.dtype, type(images)) == ((4, 3, 8, 8), torch.uint8, torch.Tensor)
-        assert (target.shape, target.dtype, type(target)) == ((4, 8, 8), torch.int64, torch.Tensor)
+        assert (target.shape, target.dtype, type(target)) == ((4, 8, 8), torch.uint8, torch.Tensor)
     assert not same(batches, load(samples, seed=4))
 
 
@@ -151,7 +151,7 @@ def test_evaluation_keeps_the_order_and_parts_sizes(workers):
     for images, target in batches:
         assert 1 <= len(images) <= 3
         assert images.shape[-2:] == target.shape[-2:] == samples.sizes[int(images[0, 0, 0, 0])]
-        assert target.dtype == torch.int64
+        assert target.dtype == torch.uint8
 
 
 def test_equal_sizes_fill_the_batches():
@@ -195,3 +195,21 @@ def test_kept_samples_survive_augmentation():
     assert same(load(kept), load(samples))
     assert same(load(kept), load(samples))
     assert (kept[2][0][0] == 2).all()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_augmentation_on_a_device_draws_the_same_numbers(workers):
+    samples = Made([(9, 12), (16, 8), (20, 20), (5, 5), (8, 8)])
+    plain = load(samples)
+    order = BatchOrder(len(samples), 4, 3)
+    options = {"seed": 3, "start_iteration": 0, "iterations": 6, "workers": workers}
+    assert same(list(train_loader(samples, TRANSFORM, order, **options, augment_on=torch.device("cpu"))), plain)
+
+
+def test_a_fault_is_told_where_a_device_augments():
+    samples = Made([(9, 12)] * 5, broken={0, 1, 2, 3, 4})
+    loader = train_loader(
+        samples, TRANSFORM, BatchOrder(5, 4, 3), seed=3, start_iteration=0, iterations=2, augment_on=torch.device("cpu")
+    )
+    with pytest.raises(BenchError, match="really broken"):
+        next(loader)

@@ -121,3 +121,40 @@ def test_scaled_images_and_masks_stay_aligned():
         torch.manual_seed(seed)
         scaled, labels = RandomScale(1.5, 3.0)(tv_tensors.Image(image), tv_tensors.Mask(mask))
         assert ((scaled[0] > 100) == (labels == 1)).float().mean() > 0.97
+
+
+def test_the_short_side_is_brought_to_a_length_before_all_else():
+    image = tv_tensors.Image(torch.zeros(3, 10, 25, dtype=torch.uint8))
+    mask = tv_tensors.Mask(torch.zeros(10, 25, dtype=torch.uint8))
+    resized, labels = build_train_transform(Augment(short_side=20), INFO)(image, mask)
+    assert resized.shape == (3, 20, 50)
+    assert labels.shape == (20, 50)
+    tall = tv_tensors.Image(image.transpose(1, 2)), tv_tensors.Mask(mask.T)
+    assert build_train_transform(Augment(short_side=3), INFO)(*tall)[1].shape == (8, 3)  # 7.5 is rounded to even
+
+
+def test_scales_in_steps_are_the_multiples_above_the_smallest():
+    torch.manual_seed(0)
+    image, mask = torch.zeros(3, 10, 10, dtype=torch.uint8), torch.zeros(10, 10, dtype=torch.uint8)
+    scale = RandomScale(0.5, 2.0, 0.1)
+    seen = {scale(tv_tensors.Image(image), tv_tensors.Mask(mask))[1].shape[0] for _ in range(400)}
+    assert seen == set(range(5, 21))
+
+
+def test_distortion_changes_pixels_and_no_label():
+    torch.manual_seed(0)
+    image = tv_tensors.Image(torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8))
+    mask = tv_tensors.Mask(torch.randint(0, 3, (8, 8), dtype=torch.uint8))
+    changed, labels = build_train_transform(Augment(distort=1.0), INFO)(image, mask)
+    assert not torch.equal(changed, image)
+    assert (changed.dtype, changed.shape) == (torch.uint8, image.shape)
+    assert torch.equal(labels, mask)
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [({"scale": (0.5, 1.0), "crop": 8, "scale_step": 0.6}, "larger than the range"), ({"scale_step": 0.1}, "larger")],
+)
+def test_steps_that_do_not_fit_are_refused(given, word):
+    with pytest.raises(ValidationError, match=word):
+        Augment(**given)
