@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from bench import __version__
-from bench.commands import data, deploy
+from bench.commands import data, deploy, init
 from bench.errors import EXIT_CELLS_FAILED, EXIT_DONE, BenchError, Interrupted
 
 app = typer.Typer(
@@ -287,7 +287,7 @@ def _height_and_width(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-for _module in (data, deploy):
+for _module in (data, init, deploy):
     _module.add_to(app)
 
 

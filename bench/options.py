@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, get_type_hints
@@ -160,7 +161,7 @@ def describe(builder: Callable[..., Any]) -> list[tuple[str, str, Any]]:
     for name, field in schema(builder).model_fields.items():
         kind = getattr(field.annotation, "__name__", None) or str(field.annotation).replace("typing.", "")
         if "[" in str(field.annotation) or "|" in str(field.annotation):
-            kind = str(field.annotation).replace("typing.", "")
+            kind = re.sub(r"Annotated\[(\w+), [^\[\]]*\]", r"\1", str(field.annotation).replace("typing.", ""))
         default = "required" if field.is_required() else field.default
         rows.append((name, " ".join([kind, *_bounds(field.metadata)]), default))
     return rows

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.cells import Cell, DatasetSpec, MethodSpec, ModelSpec, TeacherSpec
 from bench.data.base import Locations, SegmentationData
-from bench.errors import BenchError, Unsupported
+from bench.errors import BenchError, Unsupported, unknown
 from bench.matrix import BASELINE, Dataset, Expected, LoadedMatrix, MethodChoice, Model, PairEntry
 from bench.method import Method, OutputSpec, Pair
 from bench.models.base import IMAGENET_MEAN, IMAGENET_STD, SegmentationModel, build_model, output_spec
@@ -292,19 +292,29 @@ def build_dataset(entry: Dataset, locations: Locations, base: Path) -> tuple[Seg
         base: the matrix's folder.
 
     Raises:
-        BenchError: nothing tells the classes.
+        BenchError: nothing tells the classes, a split is unknown, or what is trained on would be scored.
     """
     builder = datasets.get(entry.name).builder
     given = resolve(builder, entry.options)
     data: SegmentationData = builder(replace(locations, base=base), **given)
     if entry.normalization == "imagenet":
         data.info = replace(data.info, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    evaluated = entry.eval_split or data.info.eval_split
+    problems = [
+        f"dataset.{key}: {unknown(f'split of {entry.name}', split, data.info.splits)}"
+        for key, split in (("train_split", entry.train_split), ("eval_split", evaluated))
+        if split not in data.info.splits
+    ]
+    if entry.train_split == evaluated:
+        problems.append(f"dataset.eval_split: '{evaluated}' is trained on; evaluate on another split")
+    if problems:
+        raise BenchError(*problems)
     spec = DatasetSpec(
         name=entry.name,
-        options={key: value for key, value in given.items() if key not in data.paths},
+        options=data.key_options(given),
         paths={key: value for key, value in given.items() if key in data.paths},
         train_split=entry.train_split,
-        eval_split=entry.eval_split or data.info.eval_split,
+        eval_split=evaluated,
         normalization=entry.normalization,
     )
     return data, spec

@@ -71,6 +71,8 @@ class LockstepGroup:
         """Do something for one member; whatever goes wrong ends that member alone."""
         try:
             action()
+        except Interrupted:
+            raise
         except Exception as error:  # noqa: BLE001 - a companion must not suffer, whatever it is
             self._drop(trainee, error)
 
@@ -102,12 +104,15 @@ class LockstepGroup:
         """
         start = min((trainee.iteration for trainee in self.alive), default=self.recipe.iterations)
         try:
+            self._score_what_a_stop_left_out()
             for iteration, (images, target) in enumerate(self._batches(start), start):
                 self._iterate(iteration, images, target)
                 if not self.alive:
                     return
                 if self.stop.requested and iteration + 1 < self.recipe.iterations:
                     raise Interrupted(self.stop.signal_number)
+            for trainee in list(self.alive):
+                self.guarded(trainee, lambda trainee=trainee: self._conclude(trainee))  # type: ignore[misc]
         except (BenchError, Interrupted):
             self._checkpoint_all()
             raise
@@ -118,8 +123,14 @@ class LockstepGroup:
                 raise Interrupted(self.stop.signal_number) from None
             for trainee in list(self.alive):
                 self._drop(trainee, error)
+
+    def _score_what_a_stop_left_out(self) -> None:
+        """Take the scores of members that were stopped while they were scored on the way."""
         for trainee in list(self.alive):
-            self.guarded(trainee, lambda trainee=trainee: self._conclude(trainee))  # type: ignore[misc]
+            done = trainee.iteration
+            missing = not trainee.evals or trainee.evals[-1]["iteration"] < done
+            if missing and done in self.recipe.evaluation_points() and done < self.recipe.iterations:
+                self.guarded(trainee, lambda t=trainee: self._score(t))  # type: ignore[misc]
 
     def _batches(self, start: int) -> Iterator[tuple[Tensor, Tensor]]:
         seed = self.trainees[0].cell.seed
@@ -225,7 +236,13 @@ class LockstepGroup:
         watch = Stopwatch(self.setting.device)
         with watch, trainee.stream.active():
             counts, metrics = evaluate(
-                trainee.student, self.evaluate, trainee.task, self.setting, trainee.recipe.eval_batch_size, self.workers
+                trainee.student,
+                self.evaluate,
+                trainee.task,
+                self.setting,
+                trainee.recipe.eval_batch_size,
+                self.workers,
+                self.stop,
             )
         trainee.student.train()
         trainee.costs.eval_s += watch.take()
@@ -320,18 +337,29 @@ def to_batch(images: Tensor, target: Tensor, setting: Setting) -> Batch:
 
 
 def evaluate(
-    model: SegmentationModel, samples: Samples, task: Segmentation, setting: Setting, batch_size: int, workers: int
+    model: SegmentationModel,
+    samples: Samples,
+    task: Segmentation,
+    setting: Setting,
+    batch_size: int,
+    workers: int,
+    stop: StopRequest | None = None,
 ) -> tuple[Counts, dict[str, Any]]:
     """Score a model on a split at label resolution; it is left in evaluation mode.
 
     Returns:
         Per-image confusion counts, and the metrics over the whole split.
+
+    Raises:
+        Interrupted: a stop was requested.
     """
     model.eval()
     workers = 0 if samples.is_decoded else workers  # to start processes would take longer than to read
     evaluator = task.evaluator()
     with torch.inference_mode():
         for images, target in eval_loader(samples, batch_size, workers):
+            if stop is not None and stop.requested:  # a large split takes longer than a scheduler waits
+                raise Interrupted(stop.signal_number)
             batch = to_batch(images, target, setting)
             view = Views(batch.images, setting, task.recipe.channels_last).of(model)
             scores = task.predict(lambda images: model(images).logits, view, batch.target.shape[-2:])

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from bench.data.base import datasets
 from bench.errors import BenchError
@@ -15,6 +18,7 @@ from bench.settings import Settings
 from bench.store import CHECKPOINT, CONFIG, RESULT, STUDENT, CellFolder, RunFolder, write_json
 from bench.weights import save_weights
 from tests.conftest import SHAPES, MatrixFile
+from tests.harness import run
 
 
 def planned(path: Path, *overrides: str, no_baseline: bool = False, **settings: Any) -> Plan:
@@ -401,4 +405,49 @@ def test_planning_writes_nothing(matrix_file: MatrixFile, tmp_path: Path) -> Non
 def test_a_filter_that_fits_no_cell_is_refused(matrix_file, tmp_path, key):
     path = matrix_file(**{key: "[{method: kd, seed: 7}]"})
     with pytest.raises(BenchError, match=rf"{key}\[0\].*fits no cell"):
+        build_plan(load_matrix(str(path)), Settings(results=tmp_path / "results"))
+
+
+FOLDER = "{{name: folder, images: '{0}/images', masks: '{0}/masks', classes: [ground, disc], title: ducks{1}}}"
+
+
+def _own_masks(folder: Path) -> Path:
+    rng = np.random.RandomState(0)
+    for index in range(6):
+        for kind, shape, high in (("images", (32, 32, 3), 256), ("masks", (32, 32), 2)):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.randint(0, high, shape).astype(np.uint8)).save(folder / kind / f"{index}.png")
+    return folder
+
+
+def test_moving_the_data_changes_no_key_and_trains_nothing_again(matrix_file: MatrixFile, tmp_path: Path) -> None:
+    first = _own_masks(tmp_path / "here")
+    lines = {"recipe": "{iterations: 2, batch_size: 2, augment: {crop: 32}}", "methods": "[none]"}
+    path = matrix_file(dataset=FOLDER.format(first, ""), **lines)
+    plan = run(path, tmp_path / "results")
+    assert [item.state for item in plan.cells] == ["done"]
+    second = first.rename(tmp_path / "there")
+    again = build_plan(
+        load_matrix(str(matrix_file(dataset=FOLDER.format(second, ""), **lines))),
+        Settings(results=tmp_path / "results"),
+    )
+    assert [item.cell.key for item in again.cells] == [item.cell.key for item in plan.cells]
+    assert [item.state for item in again.cells] == ["done"]
+    record = json.dumps(again.cells[0].cell.record())
+    assert "here" not in record
+    assert "there" not in record
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(second / "masks" / "0.png")
+    changed = build_plan(load_matrix(str(path.with_name("m.yaml"))), Settings(results=tmp_path / "results"))
+    assert [(item.state, item.reason) for item in changed.cells] == [("stale", "the content of the dataset changed")]
+
+
+@pytest.mark.parametrize(
+    ("split", "sentence"),
+    [("eval_split: train", "'train' is trained on"), ("eval_split: tset", "unknown split of folder 'tset'")],
+)
+def test_splits_that_only_the_files_tell_are_checked_before_anything_trains(
+    matrix_file: MatrixFile, tmp_path: Path, split: str, sentence: str
+) -> None:
+    path = matrix_file(dataset=FOLDER.format(_own_masks(tmp_path / "d"), f", {split}"), recipe="{iterations: 2}")
+    with pytest.raises(BenchError, match=sentence):
         build_plan(load_matrix(str(path)), Settings(results=tmp_path / "results"))

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
@@ -154,6 +154,14 @@ class SegmentationData(ABC):
         Raises:
             BenchError: something is missing; what, where it was looked for, and how to get it.
         """
+
+    def key_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what of the options takes part in a cell's key, as JSON values.
+
+        Args:
+            given: all options, defaults filled in.
+        """
+        return {name: value for name, value in given.items() if name not in self.paths}
 
     def missing(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return what keeps the named splits from being used, without making or fetching anything."""

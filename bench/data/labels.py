@@ -76,7 +76,7 @@ class IndexLabels:
         hint = (
             "The labels look 1-based: subtract one, so that classes begin at 0."
             if one_based
-            else "Set ignore_index if that value marks unlabelled pixels, or correct the labels."
+            else "If that value marks unlabelled pixels, name it as ignored; else correct the labels."
         )
         return f"{path}: label values outside the classes {spans(scored)}: {found}. {hint}"
 

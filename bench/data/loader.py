@@ -198,7 +198,8 @@ def _checked(batch: list[Stacked] | BenchError) -> list[Stacked]:
     return batch
 
 
-GRACE_S = 20
+GRACE_S = 600
+"""Longer than any step of the parent; workers notice by themselves when the parent is gone."""
 
 
 def _start_worker(_: int) -> None:

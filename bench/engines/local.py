@@ -151,7 +151,7 @@ class GroupRun:
         teacher, teacher_record = None, None
         try:
             teacher, teacher_record = self._teacher()
-        except BenchError:
+        except (BenchError, Interrupted):
             raise
         except Exception as error:  # noqa: BLE001 - the baseline and other groups need no such teacher
             for planned in (listener for listener in members if listener.cell.teacher):
@@ -273,7 +273,9 @@ class GroupRun:
         def score() -> Record:
             task = Segmentation(engine.setting.info, self.recipe)
             samples = engine.splits[self.dataset.eval_split]
-            return evaluate(model, samples, task, engine.setting, self.recipe.eval_batch_size, self.workers)[1]
+            return evaluate(
+                model, samples, task, engine.setting, self.recipe.eval_batch_size, self.workers, engine.stop
+            )[1]
 
         return _remembered(self.run_folder.path / "teachers" / f"{key}.json", score)
 

@@ -144,7 +144,7 @@ def test_unknown_values_are_counted_with_advice(tmp_path):
         samples(pairs)[0]
     text = str(caught.value)
     assert "0.png: label values outside the classes 0..2: 7 (8 pixels), 255 (4 pixels)" in text
-    assert "ignore_index" in text
+    assert "name it as ignored" in text
 
 
 def test_one_based_labels_are_recognised(tmp_path):
