@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from enum import StrEnum
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from bench import __version__
-from bench.commands import data, deploy, init
+from bench.commands import check, compare, data, deploy, gallery, init, status, terminal
+from bench.commands.deploy import height_and_width
 from bench.errors import EXIT_CELLS_FAILED, EXIT_DONE, BenchError, Interrupted
 
 app = typer.Typer(
@@ -23,16 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-
-WIDTH_WITHOUT_TERMINAL = 140
-
-
-def _console(stderr: bool = False) -> Console:
-    console = Console(stderr=stderr, emoji=False)  # ":100:" in "matrix.yaml:100: seeds" is a line, no emoji
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = WIDTH_WITHOUT_TERMINAL  # a log has room for every column
-    return console
 
 
 MatrixOption = Annotated[str, typer.Option("--matrix", "-m", help="A YAML file, or the name of a preset.")]
@@ -94,13 +83,20 @@ def run(
     accept_stale: AcceptStaleOption = False,
     retrain: RetrainOption = None,
     plain: Annotated[bool, typer.Option("--plain", help="A line an event instead of the live view.")] = False,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option("--logger", help="Also log losses and scores to tensorboard or wandb. Repeatable."),
+    ] = None,
 ) -> None:
     """Train and evaluate every cell of a matrix, then build its report."""
     from bench.matrix import load_matrix
 
     loaded = load_matrix(matrix, tuple(set_ or ()), no_baseline)  # a mistake is told before the slow imports
 
+    from bench.heartbeat import Heartbeat
+    from bench.loggers import make_loggers
     from bench.progress import make_reporter
+    from bench.relay import Relay
     from bench.report import build_report
     from bench.report.terminal import print_boards
     from bench.run import run_matrix
@@ -116,10 +112,12 @@ def run(
         accept_stale=accept_stale,
         retrain=tuple(retrain or ()),
     )
-    console = _console()
+    console = terminal.console()
     command = shlex.join(("python", "-m", "bench", *sys.argv[1:]))
     with StopRequest().listening() as stop:
-        plan = run_matrix(loaded, settings, make_reporter(console, plain), stop, command)
+        folder = results / loaded.matrix.name
+        reporter = Relay(make_reporter(console, plain), Heartbeat(folder), *make_loggers(logger or [], folder))
+        plan = run_matrix(loaded, settings, reporter, stop, command)
         report = build_report(plan.run)
     print_boards(report.boards, console)
     for path in report.files:
@@ -147,7 +145,7 @@ def plan(
 
     loaded = load_matrix(matrix, tuple(set_ or ()), no_baseline)
     settings = _settings(results, data_root, accept_stale=accept_stale, retrain=tuple(retrain or ()))
-    print_plan(build_plan(loaded, settings), _console())
+    print_plan(build_plan(loaded, settings), terminal.console())
 
 
 @app.command(name="list")
@@ -159,9 +157,9 @@ def list_(
     from bench.planview import print_entry, print_registered
 
     if long is not None:
-        print_entry(kind and kind.value, long, _console())
+        print_entry(kind and kind.value, long, terminal.console())
     else:
-        print_registered(kind and kind.value, _console())
+        print_registered(kind and kind.value, terminal.console())
 
 
 @app.command()
@@ -179,7 +177,7 @@ def models(
     from bench.modelview import print_models
 
     taken_on = find_device(device) if latency else None
-    failed = print_models(names or [], classes, _height_and_width(size), taken_on, _console())
+    failed = print_models(names or [], classes, height_and_width(size), taken_on, terminal.console())
     raise typer.Exit(EXIT_CELLS_FAILED if failed else EXIT_DONE)
 
 
@@ -195,7 +193,7 @@ def report(
     if not (run_folder / "cells").is_dir():
         raise BenchError(f"{run_folder} is no result folder: it has no 'cells' folder. Run a matrix first.")
     require_writable(run_folder)
-    console = _console()
+    console = terminal.console()
     built = build_report(RunFolder(run_folder))
     print_boards(built.boards, console)
     for path in built.files:
@@ -220,7 +218,7 @@ def check_method(
     given: dict[str, Any] = {}
     for text in set_ or ():
         apply_override(given, text)
-    counts = print_results(check_methods(names, given), _console())
+    counts = print_results(check_methods(names, given), terminal.console())
     raise typer.Exit(EXIT_CELLS_FAILED if counts[FAILED] else EXIT_DONE)
 
 
@@ -255,7 +253,7 @@ def evaluate(
 ) -> None:
     """Score a model with given weights on a split, by the code that scores students."""
     settings = _settings(results, data_root, device=device, workers=workers)
-    wanted_size = None if size is None else _height_and_width(size)
+    wanted_size = None if size is None else height_and_width(size)
 
     from bench.evaluate import Request, evaluate_weights, print_evaluation
     from bench.store import write_json
@@ -273,21 +271,14 @@ def evaluate(
         batch_size=batch_size,
     )
     record = evaluate_weights(request, settings)
-    console = _console()
+    console = terminal.console()
     print_evaluation(record, console)
     if json_ is not None:
         write_json(json_, record)
         console.print(f"wrote {json_}", markup=False, highlight=False)
 
 
-def _height_and_width(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise BenchError(f"--size {text}: write height and width in pixels, as in --size 360x480")
-    return int(height), int(width)
-
-
-for _module in (data, init, deploy):
+for _module in (check, compare, status, data, init, gallery, deploy):
     _module.add_to(app)
 
 
@@ -308,7 +299,7 @@ def _common(
 
 def main() -> None:
     """Run the command line; a user's mistake ends in its message and exit code 2, without a traceback."""
-    error_console = _console(stderr=True)
+    error_console = terminal.console(stderr=True)
     try:
         app()
     except BenchError as error:

@@ -30,7 +30,7 @@ class BenchError(Exception):
         super().__init__("\n".join(problems))
 
 
-class NotComparable(BenchError):
+class NotComparable(BenchError):  # noqa: N818 - what is told is no fault
     """Nothing to compare with: no reference, or nothing in common with it."""
 
     exit_code = EXIT_NOT_COMPARABLE

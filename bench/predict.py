@@ -19,8 +19,10 @@ from bench.data.reading import read_image
 from bench.engines.local import find_device
 from bench.errors import BenchError
 from bench.overlay import Colour, distinct_palette, draw_overlay, palette_image
+from bench.recipe import Evaluation
 from bench.registry import datasets, describe_error
 from bench.store import write_atomic
+from bench.tasks.inference import predict
 from bench.trained import ImageSegmenter, TrainedStudent, load_student
 
 
@@ -86,7 +88,7 @@ def predict_images(
         output: folder for the results; made where it is absent.
         overlay: whether overlays are drawn.
         alpha: opacity of the mask in them, 0..1.
-        size: height and width that images are resized to for the model; None leaves them as they are.
+        size: height and width that images are resized to for the model; None looks at them as the cell was scored.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         plugins: files that register the model or its dataset, where they are not built in.
         tell: called with each prediction once its files are written.
@@ -104,7 +106,7 @@ def predict_images(
     for target in targets:
         try:
             pixels = read_image(target.image)
-            mask = _segment(segmenter, pixels, size, target.image)
+            mask = _segment(segmenter, pixels, size, student.evaluation, target.image)
         except BenchError as error:
             problems += error.problems
             continue
@@ -153,7 +155,9 @@ def _key(path: Path) -> str:
     return str(path.resolve()).casefold()  # a.png and A.png are one file on some file systems
 
 
-def _segment(segmenter: ImageSegmenter, pixels: Tensor, size: tuple[int, int] | None, image: Path) -> NDArray[np.uint8]:
+def _segment(
+    segmenter: ImageSegmenter, pixels: Tensor, size: tuple[int, int] | None, evaluation: Evaluation, image: Path
+) -> NDArray[np.uint8]:
     """Return the H x W class indices of a 3 x H x W uint8 image.
 
     Raises:
@@ -162,8 +166,12 @@ def _segment(segmenter: ImageSegmenter, pixels: Tensor, size: tuple[int, int] | 
     try:
         with torch.inference_mode():
             batch = pixels.as_subclass(Tensor)[None].to(segmenter.mean.device).float() / 255
-            seen = batch if size is None else F.interpolate(batch, size=size, mode="bilinear", antialias=True)
-            logits = segmenter.upsample(segmenter.coarse(seen), batch.shape[-2:])
+            if size is None:
+                height, width = batch.shape[-2:]
+                logits = predict(segmenter.coarse, batch, (height, width), evaluation, segmenter.align_corners)
+            else:
+                seen = F.interpolate(batch, size=size, mode="bilinear", antialias=True)
+                logits = segmenter.upsample(segmenter.coarse(seen), batch.shape[-2:])
             return np.asarray(logits.argmax(1)[0].to(torch.uint8).cpu().numpy())
     except Exception as error:  # the model's own code meets an image of any size here
         height, width = size or tuple(pixels.shape[-2:])

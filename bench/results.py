@@ -9,16 +9,18 @@ from typing import Any
 
 import pandas as pd
 
-from bench.store import RESULT, CellFolder, Record, RunFolder, canonical
+from bench.store import COUNTS, RESULT, CellFolder, Record, RunFolder, canonical
 
 _TEXT = [
     "cell_id", "folder", "state", "reason", "dataset", "dataset_key", "train_split", "eval_split", "teacher",
     "teacher_key", "student", "student_key", "method", "label", "hyperparameters", "recipe", "protocol",
     "protocol_fields", "iou", "terms", "remarks", "train_device", "setting", "input_size", "teacher_model",
+    "dataset_name", "counts_digest", "digest",
 ]  # fmt: skip
 _NUMBERS = [
     "seed", "miou", "macc", "pixel_accuracy", "n_classes_scored", "params", "macs", "flops", "latency_ms_p50",
     "latency_ms_p90", "fps", "peak_mem_mib", "train_s", "teacher_s", "step_s", "iterations", "method_params",
+    "boundary_iou",
 ]  # fmt: skip
 _FLAGS = ["planned", "stale"]
 _EFFICIENCY = ("params", "macs", "flops", "latency_ms_p50", "latency_ms_p90", "fps", "peak_mem_mib")
@@ -118,7 +120,8 @@ def _described(record: Record) -> dict[str, Any]:
     cell, protocol = record["cell"], record.get("protocol") or {}
     dataset, teacher, method = cell["dataset"], cell["teacher"], cell["method"]
     return {
-        "dataset": str(dataset["name"]),
+        "dataset": shown_name(dataset),
+        "dataset_name": str(dataset["name"]),
         "dataset_key": canonical(dataset),
         "train_split": dataset.get("train_split"),
         "eval_split": dataset.get("eval_split"),
@@ -136,11 +139,17 @@ def _described(record: Record) -> dict[str, Any]:
     }
 
 
+def shown_name(spec: Record) -> str:
+    """Return what tables call a dataset or a model: the title among its options, where it has one, else its name."""
+    return str((spec.get("options") or {}).get("title") or spec["name"])
+
+
 def _result(record: Record) -> dict[str, Any]:
     metrics, cost = record["metrics"], record.get("cost") or {}
     efficiency = record.get("efficiency") or {}
     return {
         **{name: _number(metrics[name]) for name in ("miou", "macc", "pixel_accuracy", "n_classes_scored")},
+        "boundary_iou": _number(metrics.get("mean_boundary_iou")),
         "iou": metrics.get("iou"),
         "terms": tuple(record.get("terms") or ()),
         "remarks": tuple(record.get("remarks") or ()),
@@ -150,6 +159,8 @@ def _result(record: Record) -> dict[str, Any]:
         "input_size": tuple(efficiency.get("input_size") or ()) or None,
         "train_device": (record.get("environment") or {}).get("device"),
         "teacher_model": dict(record.get("teacher") or {}) or None,
+        "counts_digest": record["files"].get(COUNTS),
+        "digest": record["digest"],
     }
 
 

@@ -11,10 +11,11 @@ from bench.data.cache import GIB, DecodedSamples, keep_decoded
 from bench.data.loader import cached_in_memory
 from bench.engines.local import Engine, find_device, require_precision
 from bench.errors import BenchError, Interrupted
+from bench.gallery import make_gallery
 from bench.matrix import LoadedMatrix
 from bench.models.build import build_spec
 from bench.plan import Plan, PlannedCell, build_plan
-from bench.progress import LiveReporter, PlainReporter
+from bench.relay import OpenReporter
 from bench.settings import Settings
 from bench.stop import StopRequest
 from bench.store import SCHEMA, require_space, write_json
@@ -26,7 +27,7 @@ FILES_A_CELL_BYTES = 2**20
 def run_matrix(
     loaded: LoadedMatrix,
     settings: Settings,
-    reporter: PlainReporter | LiveReporter,
+    reporter: OpenReporter,
     stop: StopRequest,
     command: str = "",
 ) -> Plan:
@@ -62,6 +63,7 @@ def run_matrix(
                 engine = Engine(plan, settings, reporter, stop, splits)
                 plan = _train_teachers(loaded, engine)
                 replace(engine, plan=plan).train(plan.groups, plan.run)
+                make_gallery(plan, splits, settings, reporter, stop=stop)
             except Interrupted:
                 done = sum(plan.run.cell(planned.cell.id).state()[0] == "done" for planned in plan.cells)
                 reporter.message(f"{done} of {len(plan.cells)} cells are done")
@@ -69,7 +71,7 @@ def run_matrix(
     return build_plan(loaded, replace(settings, retrain=(), accept_stale=True))
 
 
-def _with_weights(loaded: LoadedMatrix, settings: Settings, reporter: PlainReporter | LiveReporter) -> Plan:
+def _with_weights(loaded: LoadedMatrix, settings: Settings, reporter: OpenReporter) -> Plan:
     """Return the plan once every published file that it needs is here.
 
     Raises:
@@ -91,7 +93,7 @@ def _with_weights(loaded: LoadedMatrix, settings: Settings, reporter: PlainRepor
     return build_plan(loaded, settings)
 
 
-def prepare_splits(plan: Plan, settings: Settings, reporter: PlainReporter | LiveReporter) -> dict[str, Samples]:
+def prepare_splits(plan: Plan, settings: Settings, reporter: OpenReporter) -> dict[str, Samples]:
     """Find, keep decoded and verify the splits that a plan uses.
 
     Returns:

@@ -368,7 +368,7 @@ def _recipe_lines(chosen: Figures) -> list[str]:
         "recipe:",
         f"  iterations: {chosen.iterations}    # each training image is seen about {chosen.epochs} times",
         f"  batch_size: {chosen.batch_size}    # images in a step; lower it where memory runs out",
-        "  optimizer: {name: adamw, lr: 3e-3, weight_decay: 1e-4}    # as in the preset camvid",
+        "  optimizer: {name: adamw, lr: 3e-3, weight_decay: 1e-4}    # as in the preset camvid-small",
         "  schedule: {name: poly, power: 0.9, warmup: 0.05}    # rises for 5 %, then falls to 0",
         "  augment:",
         "    scale: [0.5, 2.0]    # random size, so that objects are seen near and far",

@@ -154,7 +154,7 @@ class Counts:
     def save(self, path: Path) -> None:
         """Write compressed, atomically."""
 
-        extra = {} if self.boundary is None else {"boundary": self.boundary.astype(np.uint32)}
+        extra: dict[str, Any] = {} if self.boundary is None else {"boundary": self.boundary.astype(np.uint32)}
 
         def write(file: IO[bytes]) -> None:
             np.savez_compressed(
@@ -325,7 +325,7 @@ class RunFolder:
         require_writable(self.path)
         lock = FileLock(self.path / ".lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=1, poll_interval=0.05)  # `status` holds it for an instant to see whether it is held
         except Timeout:
             raise BenchError(
                 f"another process is running a matrix in {self.path}. Wait for it, or choose another --results folder."

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from bench import options
 from bench.cells import ModelSpec
 from bench.errors import BenchError
-from bench.models.base import SegmentationModel, Triple, build_model
+from bench.models.base import SegmentationModel, Triple
+from bench.models.build import build_spec
 from bench.planner import model_code
+from bench.recipe import Evaluation
 from bench.registry import describe_error, discover, load_plugin, students
 from bench.store import CONFIG, FAILURE, RESULT, STUDENT, CellFolder, Record, RunFolder, file_digest
 from bench.weights import load_into, read_weights
@@ -41,6 +43,7 @@ class TrainedStudent:
         align_corners: how its logits are up-sampled.
         size: height and width it trained on: the recipe's crop, else the size its cost was measured at.
         miou: the cell's score in 0..1; None where it has none.
+        evaluation: how it was scored: whole images or windows, sizes, scales, flip.
         notes: what its user should know, in sentences.
     """
 
@@ -54,6 +57,7 @@ class TrainedStudent:
     align_corners: bool
     size: tuple[int, int]
     miou: float | None
+    evaluation: Evaluation
     notes: tuple[str, ...] = ()
 
 
@@ -135,6 +139,7 @@ def load_student(cell: Path, plugins: Sequence[Path] = ()) -> TrainedStudent:
         height, width = recipe["augment"]["crop"] or record["efficiency"]["input_size"]
         align_corners, cell_id = bool(recipe["align_corners"]), str(record["cell"]["id"])
         dataset_name, miou = str(dataset["name"]), record["metrics"]["miou"]
+        evaluation = Evaluation.model_validate(recipe.get("evaluation") or {})
     except (KeyError, TypeError, ValueError) as error:
         raise BenchError(f"{cell / RESULT} lacks what tells its model ({error!r}). Train the cell again.") from error
     model = _build(spec, len(classes), cell)
@@ -150,6 +155,7 @@ def load_student(cell: Path, plugins: Sequence[Path] = ()) -> TrainedStudent:
         align_corners=align_corners,
         size=(int(height), int(width)),
         miou=miou,
+        evaluation=evaluation,
         notes=_notes(spec, record),
     )
 
@@ -202,7 +208,7 @@ def _build(spec: ModelSpec, num_classes: int, cell: Path) -> SegmentationModel:
     builder = students.get(spec.name).builder
     try:
         given: dict[str, Any] = options.resolve(builder, spec.options)
-        return build_model(spec.name, num_classes, given)
+        return build_spec(spec.model_copy(update={"options": given}), num_classes)
     except ValidationError as error:
         found = options.sentences(error, options.schema(builder))
         raise BenchError(

@@ -14,7 +14,8 @@ import bench
 from bench import cli
 from bench.errors import EXIT_INTERRUPTED, Interrupted
 from bench.matrix import presets
-from bench.registry import discover, methods, students
+from bench.recipe import Recipe
+from bench.registry import datasets, discover, methods, students
 from tests.conftest import SHAPES, MatrixFile
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,10 +62,8 @@ discover()
 METHODS = ", ".join(methods.names())
 KD_OPTIONS = "convention, resize, tau, upsample, weight"
 TOP = "dataset, exclude, include, methods, name, pairs, plugins, recipe, seeds, teacher_recipe, teacher_seed"
-RECIPE = (
-    "align_corners, augment, auxiliary_weight, batch_size, channels_last, checkpoint_rule, clip_grad_norm, "
-    "eval_batch_size, evaluations, iterations, log_every, optimizer, precision, schedule"
-)
+RECIPE = ", ".join(sorted(Recipe.model_fields))
+DATASETS = ", ".join(sorted({*datasets.names(), "shapes"}))
 MODELS = ", ".join(sorted(["net_five", "net_large", "net_small", "net_stride4", *students.names(everywhere=True)]))
 SMALL = "iterations: 20, batch_size: 8"
 
@@ -126,7 +125,7 @@ FAULTS: list[tuple[dict[str, str | None], list[str]]] = [
     ),
     (
         {"dataset": "shape"},
-        ["m.yaml:1: dataset: unknown dataset 'shape'. Did you mean 'shapes'? Known: camvid, digit-scenes, shapes"],
+        [f"m.yaml:1: dataset: unknown dataset 'shape'. Did you mean 'shapes'? Known: {DATASETS}"],
     ),
     (
         {"dataset": "{name: shapes, eval_split: vall}"},

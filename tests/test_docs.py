@@ -48,7 +48,9 @@ def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys, command):
     short = ["--set", "recipe.iterations=2", "--set", "teacher_recipe.iterations=2", "--set", "recipe.augment.crop=32"]
     short += ["--set", "recipe.batch_size=2", "--set", "seeds=[0]"]
     if " report " in command:
-        monkeypatch.setattr(sys, "argv", ["bench", "run", "--matrix", "camvid-small.yaml", "--data-root", "DATA", *short])
+        monkeypatch.setattr(
+            sys, "argv", ["bench", "run", "--matrix", "camvid-small.yaml", "--data-root", "DATA", *short]
+        )
         with pytest.raises(SystemExit) as end:
             cli.main()
         assert end.value.code == 0

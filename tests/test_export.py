@@ -27,6 +27,7 @@ from bench.export import ExportRecord, export_student
 from bench.exportformats import FORMATS, Shapes
 from bench.method import Outputs
 from bench.models.base import SegmentationModel, build_model, students
+from bench.recipe import Evaluation
 from bench.scores import scores
 from bench.store import CellFolder, read_result, write_json
 from bench.trained import ImageSegmenter, TrainedStudent, load_student
@@ -212,7 +213,9 @@ def test_images_are_prepared_as_they_were_when_the_student_was_scored() -> None:
     assert model.bgr
     assert model.mean is not None
     assert model.std is not None
-    student = TrainedStudent(model, "espnet", "c", "d", tuple("abcde"), model.mean, model.std, True, (32, 32), None)
+    student = TrainedStudent(
+        model, "espnet", "c", "d", tuple("abcde"), model.mean, model.std, True, (32, 32), None, Evaluation()
+    )
     images = torch.rand(2, 3, 32, 48)
     normalised = torch.stack([(images[:, k] - model.mean[k]) / model.std[k] for k in (2, 1, 0)], 1)
     expected = F.interpolate(model(normalised).logits, (32, 48), mode="bilinear", align_corners=True)

@@ -93,7 +93,18 @@ def reached(start: Path) -> Iterator[tuple[Path, str]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["store", "leaderboard", "report/__init__", "report/plots", "cli", "results", "scores"]
+    "name",
+    [
+        "store",
+        "leaderboard/__init__",
+        "leaderboard/images",
+        "published",
+        "report/__init__",
+        "report/plots",
+        "cli",
+        "results",
+        "scores",
+    ],
 )
 def test_tables_are_made_without_torch(name: str) -> None:
     for path, module in reached(ROOT / "bench" / f"{name}.py"):

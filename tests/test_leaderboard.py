@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import statistics
 from pathlib import Path
 
 import pytest
 from run_builder import TEACHER_SCORE, RunBuilder
 
-from bench.leaderboard import NO_BASELINE, UNKNOWN, Board, Row, leaderboard, load, read_plan
+from bench.leaderboard import NO_BASELINE, UNKNOWN, Board, Row, across_pairs, leaderboard, load, read_plan
 from bench.store import CONFIG, RESULT, RunFolder, seal, write_json
 
 
@@ -225,16 +226,19 @@ def test_every_pixel_ignored_is_done_without_score(builder: RunBuilder) -> None:
     assert row.notes[0] == "n=1 of 2: seed 0 done without a score that counts"
 
 
-def test_fps_of_two_devices_is_labelled_and_cost_across_devices_is_empty(builder: RunBuilder) -> None:
+def test_fps_of_another_device_leaves_the_column_for_a_footnote_and_cost_across_devices_is_empty(
+    builder: RunBuilder,
+) -> None:
     builder.done("none", 0.5, 0)
     builder.done("kd", 0.6, 0, device="cuda: X", fps=3000.0)
     board = only_board(builder)
     kd = row_of(board, "kd")
-    assert (kd.fps, kd.cost_rel) == (3000, None)
-    assert kd.notes == ("FPS on cuda: X, 32-true, batch of 1: compare only with rows of the same note",)
-    assert "cpu: test" in row_of(board, "none").notes[0]
+    assert (kd.fps, kd.cost_rel) == (None, None)
+    told = "measured on cuda: X, 32-true, batch of 1, which the column does not compare: 3000 images a second"
+    assert kd.notes == (told,)
+    assert (row_of(board, "none").fps, row_of(board, "none").notes) == (850, ())
     assert board.teacher_row is not None
-    assert board.teacher_row.notes == row_of(board, "none").notes
+    assert board.teacher_row.fps == 210
 
 
 def test_fps_of_seeds_timed_on_two_devices_is_left_out(builder: RunBuilder) -> None:
@@ -306,3 +310,151 @@ def test_frame_keeps_raw_values(builder: RunBuilder) -> None:
     assert list(frame["kind"]) == ["teacher", "method", "method"]
     assert frame.loc["none", "miou_sd"] == statistics.stdev([1 / 3, 2 / 3])
     assert frame.loc["kd", "states"] == {"diverged": 1}
+
+
+def three_seeds(builder: RunBuilder, method: str, scores: tuple[float, float, float], **given: object) -> None:
+    for seed, score in enumerate(scores):
+        builder.done(method, score, seed, **given)
+
+
+def test_intervals_are_students_over_seeds_and_over_paired_gains(builder: RunBuilder) -> None:
+    three_seeds(builder, "none", (0.50, 0.60, 0.55))
+    three_seeds(builder, "kd", (0.53, 0.61, 0.60))
+    row = row_of(only_board(builder), "kd")
+    t = 4.302653  # 97.5 % quantile of Student's t with 2 degrees of freedom
+    assert row.gain_low == pytest.approx(0.03 - t * 0.02 / math.sqrt(3), abs=1e-6)
+    assert row.gain_high == pytest.approx(0.03 + t * 0.02 / math.sqrt(3), abs=1e-6)
+    assert row.miou_low == pytest.approx(0.58 - t * math.sqrt(0.0019 / 3), abs=1e-6)
+    assert row.gain_p == pytest.approx(0.1217, abs=1e-4)  # t = 0.03 / (0.02 / sqrt(3)) = 2.598
+    assert row.detectable is not None
+    assert row.detectable > row.gain_mean  # type: ignore[operator]
+
+
+def test_p_values_are_adjusted_over_the_methods_of_the_board(builder: RunBuilder) -> None:
+    three_seeds(builder, "none", (0.50, 0.60, 0.55))
+    three_seeds(builder, "kd", (0.53, 0.61, 0.60))
+    three_seeds(builder, "cwd", (0.53, 0.61, 0.60))
+    board = only_board(builder)
+    assert row_of(board, "kd").gain_p == pytest.approx(2 * 0.1217, abs=1e-4)
+    assert row_of(board, "cwd").gain_p == row_of(board, "kd").gain_p
+    assert row_of(board, "none").gain_p is None
+
+
+def test_methods_that_the_seeds_cannot_tell_apart_share_a_tier(builder: RunBuilder) -> None:
+    three_seeds(builder, "none", (0.500, 0.602, 0.551))
+    three_seeds(builder, "kd", (0.601, 0.703, 0.650))
+    three_seeds(builder, "cwd", (0.602, 0.702, 0.652))
+    builder.failed("at")
+    board = only_board(builder)
+    assert {row.label: row.tier for row in board.rows} == {"none": 2, "kd": 1, "cwd": 1, "at": None}
+    assert "one noise level for all methods" in str(board.tier_reason)
+
+
+def test_a_method_far_noisier_than_the_others_makes_tiers_use_each_pairs_own_noise(builder: RunBuilder) -> None:
+    for position in range(5):
+        method = "none" if position == 0 else f"m{position}"
+        for seed in range(6):
+            wobble = 0.0004 * ((seed * 7 + position * 5) % 11 - 5)
+            builder.done(method, 0.5 + 0.01 * seed + wobble * (60 if position == 4 else 1), seed)
+    assert "each pair's own noise" in str(only_board(builder).tier_reason)
+
+
+def test_one_seed_has_one_tier_with_the_reason_and_nothing_that_needs_a_spread(builder: RunBuilder) -> None:
+    builder.done("none", 0.5)
+    builder.done("kd", 0.9)
+    board = only_board(builder)
+    row = row_of(board, "kd")
+    assert [r.tier for r in board.rows] == [1, 1]
+    assert "one seed tells nothing apart" in str(board.tier_reason)
+    assert (row.miou_low, row.gain_low, row.gain_p, row.detectable) == (None, None, None, None)
+
+
+def test_method_with_one_seed_among_others_has_its_tier_marked(builder: RunBuilder) -> None:
+    three_seeds(builder, "none", (0.500, 0.602, 0.551))
+    three_seeds(builder, "kd", (0.601, 0.703, 0.650))
+    builder.done("cwd", 0.4, 0)
+    row = row_of(only_board(builder), "cwd")
+    assert row.tier == 1
+    assert "tier without a test against any other method: one seed" in row.notes
+
+
+def test_copies_of_one_result_count_once(builder: RunBuilder) -> None:
+    builder.done("none", 0.5)
+    folder = builder.done("kd", 0.6)
+    copy = folder.path.with_name("copied-from-another-store")
+    shutil.copytree(folder.path, copy)
+    row = row_of(only_board(builder), "kd")
+    assert (row.n_seeds, row.miou_mean) == (1, 0.6)
+    assert "the same result as" in row.notes[0]
+
+
+def test_dataset_with_a_title_is_shown_under_it(builder: RunBuilder) -> None:
+    for title, score in (("Pathology slides", 0.5), ("", 0.6)):
+        folder = builder.done("none", score, crop=32 if title else 64)
+        for name in (RESULT, CONFIG):
+            record = json.loads((folder.path / name).read_text())
+            record["cell"]["dataset"]["options"] = {"title": title}
+            write_json(folder.path / name, seal(record))
+    cells = load(builder.run)
+    assert sorted(cells["dataset"]) == ["Pathology slides", "digits"]
+    assert set(cells["dataset_name"]) == {"digits"}
+    assert {board.dataset for board in leaderboard(cells)} == {"Pathology slides", "digits"}
+
+
+def test_boundary_iou_is_told_where_it_was_taken(builder: RunBuilder) -> None:
+    builder.done("none", 0.5)
+    path = builder.done("kd", 0.6).path / RESULT
+    record = json.loads(path.read_text())
+    record["metrics"]["mean_boundary_iou"] = 0.41
+    write_json(path, seal(record))
+    board = only_board(builder)
+    assert (row_of(board, "kd").boundary_iou, row_of(board, "none").boundary_iou) == (0.41, None)
+
+
+def test_memory_is_relative_to_the_baseline_of_the_same_setting(builder: RunBuilder) -> None:
+    for method, seed, peak, device in (
+        ("none", 0, 200.0, "cuda: X"),
+        ("kd", 0, 300.0, "cuda: X"),
+        ("none", 1, 200.0, "cuda: X"),
+        ("cwd", 1, 900.0, "cuda: Y"),
+    ):
+        path = builder.done(method, 0.5, seed, device=device).path / RESULT
+        record = json.loads(path.read_text())
+        record["efficiency"]["peak_mem_mib"] = peak
+        write_json(path, seal(record))
+    board = only_board(builder)
+    assert row_of(board, "kd").peak_mem_rel == 1.5
+    assert (row_of(board, "cwd").peak_mem_rel, row_of(board, "cwd").peak_mem_mib) == (None, None)
+    assert "peak memory 900 MiB" in row_of(board, "cwd").notes[-1]
+
+
+def test_result_of_an_older_version_without_the_newer_fields_is_read(builder: RunBuilder) -> None:
+    path = builder.done("none", 0.5).path / RESULT
+    record = json.loads(path.read_text())
+    for field in ("terms", "efficiency", "teacher", "cost", "environment"):
+        record.pop(field)
+    write_json(path, seal(record))
+    row = row_of(only_board(builder), "none")
+    assert (row.miou_mean, row.fps, row.cost_rel, row.terms) == (0.5, None, None, ())
+
+
+def test_pairs_of_one_protocol_stand_side_by_side(builder: RunBuilder) -> None:
+    for student, gain in (("small", 0.02), ("tiny", 0.04)):
+        three_seeds(builder, "none", (0.500, 0.602, 0.551), student=student)
+        three_seeds(builder, "kd", (0.5 + gain, 0.602 + gain, 0.551 + gain), student=student)
+    builder.done("cwd", 0.7, student="tiny")
+    builder.done("none", 0.9, crop=128)  # another protocol
+    (across,) = across_pairs(boards_of(builder))
+    assert [board.student for board in across.boards] == ["small", "tiny"]
+    assert [row.label for row in across.rows] == ["none", "kd", "cwd"]
+    kd, cwd = across.rows[1:]
+    assert (kd.gain_mean, kd.n_pairs) == (pytest.approx(0.03), 2)
+    # t with one degree of freedom at 97.5 % is 12.7062; the standard error of 0.02 and 0.04 is 0.01
+    assert (kd.gain_low, kd.gain_high) == (pytest.approx(0.03 - 0.127062), pytest.approx(0.03 + 0.127062))
+    assert (cwd.rows[0], cwd.n_pairs, cwd.gain_low) == (None, 1, None)
+
+
+def test_one_pair_has_no_table_across_pairs(builder: RunBuilder) -> None:
+    builder.done("none", 0.5)
+    builder.done("none", 0.5, crop=128)
+    assert across_pairs(boards_of(builder)) == []

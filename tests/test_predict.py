@@ -47,7 +47,21 @@ def picture(path: Path, height: int = 20, width: int = 30, seed: int = 0) -> Pat
     return path
 
 
-def test_the_masks_score_what_the_cell_scored(cell: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def seen_otherwise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cell that was scored by windows and mirrored images, with images prepared as the matrix says."""
+    folder = tmp_path_factory.mktemp("windows")
+    recipe = {**BASE["recipe"], "iterations": 30, "evaluation": {"window": 24, "short_side": 40, "flip": True}}
+    given = {"mean": [0.5, 0.4, 0.3], "std": [0.5, 0.6, 0.7], "bgr": True}
+    pairs = [{"teacher": "net_large", "student": {"name": "net_small", "input": given}}]
+    path = write_matrix(folder, methods=["none"], recipe=recipe, pairs=pairs)
+    (found,) = run(path, folder / "results").run.cells()
+    return found.path
+
+
+@pytest.mark.parametrize("which", ["cell", "seen_otherwise"])
+def test_the_masks_score_what_the_cell_scored(which: str, cell: Path, seen_otherwise: Path, tmp_path: Path) -> None:
+    cell = cell if which == "cell" else seen_otherwise
     samples = datasets.get("shapes").builder(Locations(tmp_path)).split("val")
     paths = []
     for index in range(len(samples)):

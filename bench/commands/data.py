@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from dataclasses import replace
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from bench.commands import terminal
 from bench.errors import EXIT_CELLS_FAILED, EXIT_DONE, BenchError, Interrupted
 
 if TYPE_CHECKING:
     from bench.datachoice import Chosen
     from bench.settings import Settings
 
-WIDTH_WITHOUT_TERMINAL = 140
 MOST_SHOWN = 100
 
 NameArgument = Annotated[
@@ -47,13 +46,6 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(data_app, name="data")
 
 
-def _console() -> Console:
-    console = Console(emoji=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = WIDTH_WITHOUT_TERMINAL
-    return console
-
-
 def _settings(results: Path, data_root: list[Path] | None) -> Settings:
     from bench.settings import Settings, data_roots
 
@@ -78,7 +70,7 @@ def list_datasets(
     from bench.dataview import print_datasets
 
     load_plugins(plugin or ())
-    print_datasets(settings, _console())
+    print_datasets(settings, terminal.console())
 
 
 @data_app.command()
@@ -99,7 +91,7 @@ def prepare(
 
     settings = replace(_settings(results, None), data_roots=(root,))
     chosen = choose_dataset(name, None, tuple(set_ or ()), tuple(plugin or ()), settings)
-    console = _console()
+    console = terminal.console()
     if _worth_downloading(chosen, root):
         _obtain(chosen, root, yes, mirror, console)
         chosen = choose_dataset(name, None, tuple(set_ or ()), (), settings)  # as the first one may remember places
@@ -183,7 +175,7 @@ def check(
 
     chosen = choose_dataset(name, matrix, tuple(set_ or ()), tuple(plugin or ()), settings)
     chosen.require_splits(split or ())
-    console = _console()
+    console = terminal.console()
     splits, notes = (tuple(dict.fromkeys(split)), []) if split else disjoint_splits(chosen)
     with counting(console) as progress:
         found = inspect(chosen.data, splits, progress)
@@ -232,7 +224,7 @@ def show(
     sheet = contact_sheet(samples, chosen.data.info, n, seed)
     path = output or sheet_path(results, chosen.name, wanted)
     write_atomic(path, lambda file: file.write(sheet.png()))
-    console = _console()
+    console = terminal.console()
     for problem in sheet.problems:
         console.print(f"problem: {problem}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"{len(sheet.shown)} of {len(samples)} samples of {wanted}", markup=False, highlight=False)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from bench.commands.terminal import say
 from bench.errors import EXIT_CELLS_FAILED, EXIT_DONE, BenchError
 
 CellArgument = Annotated[
@@ -56,7 +56,7 @@ def export(
         for axis, name in zip(record.input_shape, ("batch", "", "height", "width"), strict=True)
     )
     shapes = ", ".join(f"{count} x 3 x {tall} x {wide}" for count, tall, wide in record.checked)
-    _say(
+    say(
         f"wrote {record.path} ({record.path.stat().st_size / 2**20:.1f} MiB)",
         f"input: RGB images in 0..1, {batch_axis} x {channels} x {height} x {width}",
         f"output: logits, {batch_axis} x {record.num_classes} x {height} x {width}",
@@ -88,7 +88,7 @@ def predict(
     def tell(found: Prediction) -> None:
         shares = ", ".join(f"{name} {percent(share)}" for name, share in found.shares.items())
         files = " and ".join(str(path) for path in (found.mask, found.overlay) if path is not None)
-        _say(f"{found.image}: {shares}", f"  wrote {files}")
+        say(f"{found.image}: {shares}", f"  wrote {files}")
 
     predictions = predict_images(
         cell,
@@ -101,8 +101,8 @@ def predict(
         plugins=tuple(plugin or ()),
         tell=tell,
     )
-    _say(*(f"note: {note}" for note in predictions.notes))
-    _say(*(f"error: {problem}" for problem in predictions.problems), stderr=True)
+    say(*(f"note: {note}" for note in predictions.notes))
+    say(*(f"error: {problem}" for problem in predictions.problems), stderr=True)
     raise typer.Exit(EXIT_CELLS_FAILED if predictions.problems else EXIT_DONE)
 
 
@@ -124,12 +124,6 @@ def _batch(text: str) -> int | None:
     if not (text.isdecimal() and int(text)):
         raise BenchError(f"--batch {text}: write a number of images, or dynamic")
     return int(text)
-
-
-def _say(*lines: str, stderr: bool = False) -> None:
-    console = Console(stderr=stderr, emoji=False)
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def add_to(app: typer.Typer) -> None:

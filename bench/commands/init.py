@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from bench.errors import BenchError
-from bench.matrix import RESERVED_NAMES
 
 
 def init(
@@ -38,6 +37,8 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
     """Look at your own images and masks and write a commented matrix for them."""
+    from bench.matrix import RESERVED_NAMES
+
     if matrix.suffix not in (".yaml", ".yml") or matrix.stem in RESERVED_NAMES:
         raise BenchError(f"{matrix}: name a .yaml file, with a name other than {' and '.join(RESERVED_NAMES)}")
     if matrix.is_dir() or (matrix.exists() and not force):

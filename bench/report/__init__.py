@@ -1,4 +1,4 @@
-"""Reports: tables and plots made from a run folder alone, without torch."""
+"""Reports: tables, plots and a page made from a run folder alone, without torch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import pandas as pd
 
 from bench.errors import BenchError
 from bench.leaderboard import Board, leaderboard, load, read_plan
+from bench.leaderboard.images import CACHE, resampled_cells
+from bench.report.latex import latex
 from bench.report.markdown import markdown
-from bench.report.plots import MOST_PANELS, miou_over_steps, read_curves, render
+from bench.report.page import write_page
+from bench.report.plots import MOST_PANELS, read_curves, write_plots
 from bench.report.tables import csv
-from bench.store import RunFolder, write_atomic, write_problem
+from bench.store import RunFolder, write_problem, write_text
 
 __all__ = ["Report", "build_report"]
-
-PLOT = "miou_over_steps"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Report:
 
 
 def build_report(run: RunFolder) -> Report:
-    """Write ``leaderboard.md``, ``leaderboard.csv`` and ``miou_over_steps.png`` and ``.svg`` into the run folder.
+    """Write ``leaderboard.md``, ``.csv`` and ``.tex``, the plots and ``report.html`` into the run folder.
 
     Raises:
         BenchError: the folder holds no run, or cannot be written to.
@@ -46,27 +47,29 @@ def build_report(run: RunFolder) -> Report:
         raise BenchError(f"no run in {run.path}: it has neither cells/ nor plan.json. Name the folder of a run.")
     plan = read_plan(run)
     cells = load(run, plan)
-    boards = leaderboard(cells)
+    drawn = resampled_cells(cells, run.path / CACHE)
+    boards = leaderboard(cells, drawn.by_cell)
     curves, n_unreadable = read_curves(boards)
     problems = [plan.problem] if plan.problem else []
+    if drawn.n_unreadable:
+        problems.append(f"finished cells without readable counts.npz, left out over images: {drawn.n_unreadable}")
     if n_unreadable:
         problems.append(f"finished cells without a readable history.json, whose curves are not drawn: {n_unreadable}")
     if len(boards) > MOST_PANELS:
-        problems.append(f"the plot shows at most {MOST_PANELS} of the {len(boards)} tables")
-    figure = miou_over_steps(boards, curves)
-    contents = {
-        "leaderboard.md": markdown(plan, boards, problems, f"{PLOT}.png").encode(),
-        "leaderboard.csv": csv(boards).encode(),
-        f"{PLOT}.png": render(figure, "png"),
-        f"{PLOT}.svg": render(figure, "svg"),
-    }
-    for name, content in contents.items():
-        _write(run.path / name, content)
-    return Report(tuple(run.path / name for name in contents), tuple(boards), cells, tuple(problems))
+        problems.append(f"the plots show at most {MOST_PANELS} of the {len(boards)} tables")
+    tables = {"leaderboard.csv": csv(boards), "leaderboard.tex": latex(boards)}
+    for name, text in tables.items():
+        _write(run.path / name, text)
+    plots = write_plots(boards, run.path, curves)
+    pictures = [path.name for path in plots if path.suffix == ".png"]
+    _write(run.path / "leaderboard.md", markdown(plan, boards, problems, pictures))
+    page = write_page(run.path, plan, boards, problems, curves=curves)
+    files = [run.path / name for name in ("leaderboard.md", *tables)]
+    return Report((*files, *plots, page), tuple(boards), cells, tuple(problems))
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, text: str) -> None:
     try:
-        write_atomic(path, lambda file: file.write(content))
+        write_text(path, text)
     except OSError as error:
         raise BenchError(write_problem(path, error)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.leaderboard import BASELINE, Board, Row
+from bench.leaderboard import BASELINE, AcrossRow, Board, Row
 
 NOT_DEFINED = "—"
 
@@ -19,12 +19,14 @@ class Column:
         text: the value of a row, empty where it is not known.
         importance: columns of the lowest one are dropped first where the room is small.
         right: whether the values are right-aligned.
+        shown_in: ``text`` for files that people read, ``terminal``; the CSV has everything.
     """
 
     header: str
     text: Callable[[Row], str]
     importance: int
     right: bool = True
+    shown_in: frozenset[str] = frozenset({"text", "terminal"})
 
 
 def percent(ratio: float | None) -> str:
@@ -69,37 +71,93 @@ def one_line(text: str, limit: int | None = None) -> str:
     return f"{clean[:head]}…{clean[len(clean) - (limit - 1 - head) :]}"
 
 
-def _gain(row: Row) -> str:
-    return NOT_DEFINED if row.method == BASELINE else spread(row.gain_mean, row.gain_sd, signed=True)
+def interval(low: float | None, high: float | None) -> str:
+    """Return a confidence interval of ratios in percentage points, such as ``[+0.30, +1.10]``; empty without one."""
+    return "" if low is None or high is None else f"[{100 * low:+.2f}, {100 * high:+.2f}]"
 
 
-def _fps(row: Row) -> str:
+def p_value(p: float | None) -> str:
+    """Return a p-value with two significant digits, ``<0.001`` where it is smaller."""
+    if p is None:
+        return ""
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def times(ratio: float | None) -> str:
+    """Return a ratio to the baseline with the sign of multiplication."""
+    return "" if ratio is None else f"{ratio:.2f}\N{MULTIPLICATION SIGN}"
+
+
+def miou(row: Row) -> str:
+    """Return mean, sample standard deviation and number of seeds; the teacher's has neither of the latter."""
+    text = spread(row.miou_mean, row.miou_sd)
+    return f"{text} ({row.n_seeds})" if text and row.method else text
+
+
+def gain(row: Row) -> str:
+    """Return the gain over the baseline with its interval over seeds, where there is one."""
+    if row.method == BASELINE:
+        return NOT_DEFINED
+    return f"{spread(row.gain_mean, None, signed=True)} {interval(row.gain_low, row.gain_high)}".strip()
+
+
+def fps(row: Row) -> str:
+    """Return images a second."""
     if row.fps is None:
         return ""
     return f"{row.fps:,.0f}" if row.fps >= 100 else f"{row.fps:.1f}"
 
 
+def published(row: Row) -> str:
+    """Return every published value with the measured one's gap to it; the sources are footnotes."""
+    return "; ".join(
+        percent(p.value) + ("" if p.gap is None else f" ({spread(p.gap, None, signed=True)})") for p in row.published
+    )
+
+
+_TEXT, _TERMINAL = frozenset({"text"}), frozenset({"terminal"})
 COLUMNS = (
-    Column("mIoU (%)", lambda row: spread(row.miou_mean, row.miou_sd), 100),
-    Column("n", lambda row: str(row.n_seeds) if row.method else "", 90),
-    Column("Gain (points)", _gain, 95),
+    Column("mIoU (%)", miou, 100),
+    Column("Gain [95 %]", gain, 95),
+    Column("p", lambda row: p_value(row.gain_p), 50),
+    Column("Tier", lambda row: "" if row.tier is None else str(row.tier), 85),
+    Column("Over images", lambda row: interval(row.image_gain_low, row.image_gain_high), 25),
     Column("mAcc (%)", lambda row: percent(row.macc), 40),
-    Column("Pixel acc. (%)", lambda row: percent(row.pixel_accuracy), 30),
+    Column("Pixel acc. (%)", lambda row: percent(row.pixel_accuracy), 28, shown_in=_TERMINAL),
+    Column("Boundary IoU (%)", lambda row: percent(row.boundary_iou), 45),
     Column("Params", lambda row: quantity(row.params), 60),
     Column("MACs", lambda row: quantity(row.macs, digits=2), 55),
-    Column("FLOPs", lambda row: quantity(row.flops, digits=2), 15),
-    Column("FPS", _fps, 70),
-    Column("Cost", lambda row: "" if row.cost_rel is None else f"{row.cost_rel:.2f}\N{MULTIPLICATION SIGN}", 80),
-    Column("Peak mem. (MiB)", lambda row: "" if row.peak_mem_mib is None else f"{row.peak_mem_mib:.0f}", 20),
-    Column("Loss terms", lambda row: one_line(" + ".join(row.terms)), 10, right=False),
-    Column("Unfinished", states, 75, right=False),
+    Column("FPS", fps, 70),
+    Column("Cost", lambda row: times(row.cost_rel), 80),
+    Column("Memory", lambda row: times(row.peak_mem_rel), 30),
+    Column("Published", published, 48),
+    Column("Loss terms", lambda row: one_line(" + ".join(row.terms)), 10, right=False, shown_in=_TEXT),
+    Column("Unfinished", states, 52, right=False),
 )
 
 
-def filled(board: Board) -> list[Column]:
-    """Return the columns in which some row of the board has a value."""
-    rows = (*((board.teacher_row,) if board.teacher_row else ()), *board.rows)
-    return [column for column in COLUMNS if any(column.text(row) not in ("", NOT_DEFINED) for row in rows)]
+def filled(board: Board, place: str) -> list[Column]:
+    """Return the columns of a place in which some row of the board has a value."""
+    columns = [column for column in COLUMNS if place in column.shown_in]
+    return [column for column in columns if any(column.text(row) not in ("", NOT_DEFINED) for row in board.shown)]
+
+
+def mean_gain(row: AcrossRow) -> str:
+    """Return the mean gain over pairs with its interval over them, where there is one."""
+    return f"{spread(row.gain_mean, None, signed=True)} {interval(row.gain_low, row.gain_high)}".strip()
+
+
+def on_pair(row: Row | None) -> str:
+    """Return what a method reached on one of several pairs: the baseline's mIoU, a gain, or the states of its cells."""
+    if row is None:
+        return ""
+    text = percent(row.miou_mean) if row.method == BASELINE else spread(row.gain_mean, None, signed=True)
+    return text or states(row)
+
+
+def is_best(board: Board, row: Row) -> bool:
+    """Tell whether a row is in the best tier of a board that has more than one."""
+    return row.tier == 1 and any(other.tier is not None and other.tier > 1 for other in board.rows)
 
 
 def marks(board: Board, row: Row) -> list[int]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from bench.leaderboard import Board, Plan, Row
-from bench.report.columns import Column, filled, marks, name, one_line
+from bench.leaderboard import BASELINE, AcrossBoard, Board, Plan, Row, across_pairs
+from bench.report.columns import Column, filled, is_best, marks, mean_gain, name, on_pair, one_line
 from bench.report.notes import facts, reading_notes, unfinished
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^[-+#=])|^(\d+)([.)])")
@@ -22,22 +22,22 @@ def escape(text: str, limit: int | None = None) -> str:
     return _SPECIAL.sub(lambda found: f"{found[2] or ''}\\{found[1] or found[3]}", plain)
 
 
-def markdown(plan: Plan, boards: Sequence[Board], problems: Sequence[str] = (), plot: str | None = None) -> str:
+def markdown(plan: Plan, boards: Sequence[Board], problems: Sequence[str] = (), plots: Sequence[str] = ()) -> str:
     """Return the whole report.
 
     Args:
         plan: name and command of the run.
         boards: the tables.
         problems: what could not be read or shown.
-        plot: file name of the plot to show, relative to the report.
+        plots: file names of the plots to show, relative to the report.
     """
     parts = [f"# {escape(plan.name)}", _summary(boards)]
     if plan.command:
         parts.append(f"Command:\n\n    {one_line(plan.command)}")
     parts += [f"**Warning: {escape(problem)}**" for problem in problems]
+    parts += [_across(across) for across in across_pairs(boards)]
     parts += [_section(board) for board in boards]
-    if plot:
-        parts.append(f"![mIoU over iterations]({plot})")
+    parts += [f"![{plot.rpartition('.')[0].replace('_', ' ')}]({plot})" for plot in plots]
     return "\n\n".join(parts) + "\n"
 
 
@@ -67,23 +67,48 @@ def _section(board: Board) -> str:
 
 
 def _table(board: Board) -> str:
-    columns = filled(board)
-    rows = (*((board.teacher_row,) if board.teacher_row else ()), *board.rows)
-    lines = [[_label(board, row), *(_cell(column, row) for column in columns)] for row in rows]
-    aligned = ("left", *("right" if column.right else "left" for column in columns))
-    table: str = tabulate(
-        lines,
-        headers=["Method", *(column.header for column in columns)],
-        tablefmt="pipe",
-        colalign=aligned,
-        disable_numparse=True,
-    )
+    columns = filled(board, "text")
+    lines = [[_label(board, row), *(_cell(board, column, row) for column in columns)] for row in board.shown]
+    return _pipe(["Method", *(column.header for column in columns)], lines, [column.right for column in columns])
+
+
+def _pipe(headers: Sequence[str], lines: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
+    """Return a table; the first column is on the left."""
+    aligned = ("left", *("right" if on_the_right else "left" for on_the_right in right))
+    table: str = tabulate(lines, headers=headers, tablefmt="pipe", colalign=aligned, disable_numparse=True)
     return table
 
 
-def _cell(column: Column, row: Row) -> str:
-    """Return a value; only those in words can hold anything that Markdown would read."""
-    return column.text(row) if column.right else escape(column.text(row))
+def _across(across: AcrossBoard) -> str:
+    """Return the section that puts the pairs of a dataset side by side."""
+    headers = ["Method", *(escape(board.pair) for board in across.boards), "Mean gain [95 % over pairs]", "Pairs"]
+    lines = [
+        [
+            escape(f"{row.label} (mIoU, %)" if row.method == BASELINE else row.label),
+            *(_pair_cell(board, found) for board, found in zip(across.boards, row.rows, strict=True)),
+            mean_gain(row),
+            str(row.n_pairs or ""),
+        ]
+        for row in across.rows
+    ]
+    notes = [
+        f"Gain over {BASELINE} in percentage points, mean over the seeds; bold: best tier of its pair, if several.",
+        "Mean over the pairs that have a gain, with its Student-t interval over them; it takes them for a sample of "
+        "pairs. Methods with fewer pairs stand below: their means are over other pairs.",
+    ]
+    parts = [f"## {escape(across.title)}", _pipe(headers, lines, [True] * (len(headers) - 1))]
+    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)])
+
+
+def _pair_cell(board: Board, row: Row | None) -> str:
+    text = on_pair(row)
+    return f"**{text}**" if row and text and is_best(board, row) else text
+
+
+def _cell(board: Board, column: Column, row: Row) -> str:
+    """Return a value, the tier bold where it is the best; only words can hold anything that Markdown would read."""
+    text = column.text(row) if column.right else escape(column.text(row))
+    return f"**{text}**" if column.header == "Tier" and is_best(board, row) else text
 
 
 def _label(board: Board, row: Row) -> str:

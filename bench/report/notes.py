@@ -20,17 +20,59 @@ def reading_notes(board: Board) -> list[str]:
     shapes = [" x ".join(str(side) for side in shape) for shape in _distinct(done["input_size"])]
     settings = _distinct(done["setting"])
     notes = [
-        "mIoU and gain are means over n seeds, ± the sample standard deviation over them; one seed is shown without ±.",
-        f"mIoU: one confusion matrix over the whole split, ignored pixels not counted; {ABSENT_CLASS_POLICY} "
-        f"({_classes(done)}).",
-        f"Params, MACs and FLOPs: the student at inference; 1 MAC (multiply-accumulate) = 2 FLOPs, of one forward pass"
+        "mIoU: mean over n seeds ± the sample standard deviation over them, (n); one seed is shown without ±.",
+        *_gain_notes(board),
+        *tier_notes(board),
+        f"How mIoU is counted: one confusion matrix over the whole split, ignored pixels not counted; "
+        f"{ABSENT_CLASS_POLICY} ({_classes(done)}).",
+        f"Params and MACs: the student at inference; 1 MAC (multiply-accumulate) = 2 FLOPs, of one forward pass"
         f"{f' at {_list(shapes)}' if shapes else ''}.",
         f"Cost: training time, each cell as if it had run alone, relative to {BASELINE} on the same seeds and device.",
     ]
-    if not board.watermark:
-        notes.insert(1, f"Gain: difference to {BASELINE} on the same seeds, in percentage points.")
+    if any(row.boundary_iou is not None for row in board.rows):
+        notes.append(
+            "Boundary IoU: that of the bands along the borders of true and predicted classes, mean over classes."
+        )
+    if any(row.peak_mem_rel is not None for row in board.rows):
+        notes.append(f"Memory: peak of the student at inference relative to {BASELINE} on the same device.")
+    if any(row.published for row in board.shown):
+        notes.append(
+            "Published: mIoU that papers report for dataset, split, pair and method; in brackets ours minus it."
+        )
     if settings:
         notes.append(f"FPS: images a second on {_list(settings)}.")
+    return notes
+
+
+def _gain_notes(board: Board) -> list[str]:
+    if board.watermark:
+        return []
+    notes = [
+        f"Gain: difference to {BASELINE} on the same seeds, in percentage points, with its 95 % Student-t interval "
+        "over the seeds."
+    ]
+    if any(row.gain_p is not None for row in board.rows):
+        notes.append("p: of the paired t-test of no gain, Holm-adjusted over the methods of this table.")
+    if any(row.image_gain_low is not None for row in board.rows):
+        notes.append(
+            "Over images: 95 % interval of the gain had other images been drawn (paired bootstrap of the split's "
+            "images, same trained models); it tells nothing of other seeds."
+        )
+    return notes
+
+
+def tier_notes(board: Board) -> list[str]:
+    """Return how the tiers came about and the smallest gain that the seeds could have shown."""
+    notes = [f"Tier: {board.tier_reason}."] if board.tier_reason else []
+    found = {row.label: row.detectable for row in board.rows if row.detectable is not None}
+    if found:
+        ordered = sorted(found, key=lambda label: (found[label], label))
+        least, most = (f"{100 * found[label]:.2f} ({label})" for label in (ordered[0], ordered[-1]))
+        told = least if len(found) == 1 else f"{least} to {most}"
+        notes.append(
+            f"Smallest true gain that these seeds show with 80 % power (paired t-test at 5 %, before adjustment): "
+            f"{told} points."
+        )
     return notes
 
 

@@ -1,8 +1,8 @@
-"""Leaderboards as one long CSV with raw ratios."""
+"""Leaderboards as one long CSV with raw ratios; text that a spreadsheet would run gets a leading apostrophe."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -24,13 +24,26 @@ def long_table(boards: Sequence[Board]) -> pd.DataFrame:
             "; ".join(f"{n} {state}" for state, n in sorted(counts.items())) for counts in frame["states"]
         ]
         frame["notes"] = ["; ".join(notes) for notes in frame["notes"]]
+        frame["published"] = ["; ".join(_published(p) for p in found) for found in frame["published"]]
+        frame["tier"] = frame["tier"].astype("Int64")
         frame["watermark"] = board.watermark
+        frame["tier_reason"] = board.tier_reason
         frames.append(frame.astype(object))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
+def _published(found: Mapping[str, Any]) -> str:
+    gap = "" if found["gap"] is None else f", gap {found['gap']:+.6f}"
+    place = "" if found["table"] in found["source"] else f", {found['table']}"
+    return f"{found['value']:g} {found['metric']} ({found['source']}{place}{gap})"
+
+
 def csv(boards: Sequence[Board]) -> str:
-    """Return :func:`long_table` as CSV; text that a spreadsheet would take for a formula gets a leading ``'``."""
+    """Return :func:`long_table` as CSV.
+
+    Text that a spreadsheet would take for a formula (it begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage
+    return) gets a leading ``'``: strip it to have the name back. Numbers are left as they are.
+    """
     return str(long_table(boards).map(_inert).to_csv(index=False, lineterminator="\n"))
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bench.leaderboard import Board, Row
 from bench.report.columns import Column, filled, marks, name, one_line
-from bench.report.notes import unfinished
+from bench.report.notes import tier_notes, unfinished
 
 _MOST_LINES = 12
 _SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˙")
@@ -39,7 +39,7 @@ def print_boards(boards: Sequence[Board], console: Console) -> None:
 
 
 def _fitting(board: Board, console: Console) -> tuple[Table, list[Column]]:
-    columns = filled(board)
+    columns = filled(board, "terminal")
     dropped: list[Column] = []
     longest = max(12, console.width // 4)
     while columns:
@@ -77,4 +77,4 @@ def _lines_below(board: Board, dropped: Sequence[Column]) -> list[str]:
     if len(waiting) > _MOST_LINES:
         waiting = [*waiting[:_MOST_LINES], f"and {len(waiting) - _MOST_LINES} more without a result, in leaderboard.md"]
     left_out = [f"not shown for lack of room: {', '.join(column.header for column in dropped)}"] if dropped else []
-    return [*footnotes, *board.notes, *waiting, *left_out]
+    return [*footnotes, *tier_notes(board), *board.notes, *waiting, *left_out]

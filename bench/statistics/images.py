@@ -60,6 +60,13 @@ class ImageCounts:
         value = float(_miou(self.columns.sum(axis=0, keepdims=True))[0])
         return None if np.isnan(value) else value
 
+    def miou_by_image(self) -> np.ndarray:
+        """Return the (n_images,) mIoU over the classes that an image's labels or predictions have.
+
+        It is NaN where all labels of an image are ignored. A mean of these values is not the mIoU of the split.
+        """
+        return _miou(self.columns)
+
 
 @dataclass(frozen=True)
 class Resamples:

@@ -33,7 +33,7 @@ from bench.registry import discover
 
 HEIGHT, WIDTH, BATCH = 360, 480, 8
 AUGMENT = Augment(scale=(0.5, 2.0), crop=(360, 360), flip=0.5)
-"""That of the preset ``camvid``."""
+"""That of the preset ``camvid-small``."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def read_all(samples: Samples) -> Callable[[], None]:
 
 
 def batches(samples: Samples, info: DatasetInfo, iterations: int, workers: int = 0) -> Iterator[tuple]:
-    """Yield training batches as the preset ``camvid`` makes them."""
+    """Yield training batches as the preset ``camvid-small`` makes them."""
     order = BatchOrder(len(samples), BATCH, 0)
     transform = build_train_transform(AUGMENT, info)
     yield from train_loader(

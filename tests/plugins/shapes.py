@@ -69,7 +69,7 @@ class Shapes(SegmentationData):
     def fingerprint(self, names) -> str:
         return f"shapes-{self.counts}-{self.size}"
 
-    def check(self, names) -> None:
+    def check(self, splits) -> None:
         pass
 
 

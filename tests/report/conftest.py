@@ -3,4 +3,4 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for run_builder, which tests of other folders use too
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # for run_builder, which tests of other folders use too

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,9 @@ from run_builder import RunBuilder
 
 from bench.errors import BenchError
 from bench.report import build_report
-from bench.store import HISTORY, RunFolder
+from bench.store import HISTORY, RESULT, RunFolder
 
-FILES = ["leaderboard.md", "leaderboard.csv", "miou_over_steps.png", "miou_over_steps.svg"]
+TABLES = ["leaderboard.md", "leaderboard.csv", "leaderboard.tex"]
 
 
 def test_writes_all_files_and_returns_the_boards(tmp_path: Path) -> None:
@@ -22,12 +24,13 @@ def test_writes_all_files_and_returns_the_boards(tmp_path: Path) -> None:
     builder.done("kd", 0.6)
     builder.plan()
     report = build_report(builder.run)
-    assert [path.name for path in report.files] == FILES
-    assert report.files[2].read_bytes().startswith(b"\x89PNG")
-    assert b"<svg" in report.files[3].read_bytes()
+    names = [path.name for path in report.files]
+    assert names[:3] == TABLES
+    assert {"miou_over_steps.png", "miou_over_steps.svg", "report.html"} <= set(names)
+    assert all(path.stat().st_size > 0 for path in report.files)
     assert [row.label for row in report.boards[0].rows] == ["none", "kd"]
     assert (len(report.cells), report.problems) == (2, ())
-    assert sorted(path.name for path in builder.run.path.iterdir()) == sorted([*FILES, "cells", "plan.json"])
+    assert sorted(path.name for path in builder.run.path.iterdir()) == sorted([*names, "cells", "plan.json"])
 
 
 def test_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -49,6 +52,7 @@ def test_no_finished_cell_is_said_not_hidden(tmp_path: Path) -> None:
     assert all(path.stat().st_size > 0 for path in report.files)
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_plan_without_any_cell_still_gives_a_report(tmp_path: Path) -> None:
     builder = RunBuilder(tmp_path / "run")
     builder.plan()
@@ -61,6 +65,7 @@ def test_folder_that_is_no_run_is_refused_and_left_alone(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_lost_history_is_told(tmp_path: Path) -> None:
     builder = RunBuilder(tmp_path / "run")
     builder.done("none", 0.5)
@@ -100,6 +105,7 @@ def test_report_does_not_import_torch(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "1"), done.stderr
 
 
+@pytest.mark.usefixtures("tables_only")
 def test_two_thousand_cells_take_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda handle: None)  # only the making of the run would be slow
     builder = RunBuilder(tmp_path / "run")
@@ -112,3 +118,83 @@ def test_two_thousand_cells_take_seconds(tmp_path: Path, monkeypatch: pytest.Mon
     assert time.process_time() - start < 15  # on a loaded machine; reading that is quadratic takes minutes
     assert (len(report.cells), len(report.boards)) == (2000, 4)
     assert all(row.n_seeds == 25 for board in report.boards for row in board.rows)
+
+
+HOSTILE = ["a/b|c_d&e%", "名前 ü 😀", "x" * 200, "=SUM(A1)", "<script>alert(1)</script>", "\\input{x} ~^{}#$", "[/red]"]
+
+
+@pytest.mark.usefixtures("tables_only")
+def test_hostile_names_reach_every_table_and_stop_none(tmp_path: Path) -> None:
+    builder = RunBuilder(tmp_path / "run", dataset="d|a_t&a", teacher="<t>", student="s_{}")
+    for seed in range(2):
+        builder.done("none", 0.5, seed)
+        for name in HOSTILE:
+            builder.done(name, 0.6, seed, label=name)
+    builder.failed("| _ &", reason="a | b\n<b>")
+    report = build_report(builder.run)
+    assert [row.label for row in report.boards[0].rows] == ["none", *sorted(HOSTILE), "| _ &"]
+    assert ",=SUM(A1)" not in (builder.run.path / "leaderboard.csv").read_text()
+    assert "<script>alert(1)" not in (builder.run.path / "leaderboard.md").read_text()
+
+
+@pytest.fixture
+def tables_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes long and is tested elsewhere."""
+    monkeypatch.setattr("bench.report.write_plots", lambda boards, folder, curves: [])
+    monkeypatch.setattr("bench.report.write_page", lambda folder, *rest, **more: folder / "report.html")
+
+
+@pytest.mark.usefixtures("tables_only")
+def test_merged_stores_whose_results_conflict_list_both_and_pick_none(tmp_path: Path) -> None:
+    ours, theirs = RunBuilder(tmp_path / "ours"), RunBuilder(tmp_path / "theirs")
+    for builder, score in ((ours, 0.61), (theirs, 0.66)):
+        builder.done("none", 0.5)
+        builder.done("kd", score, salt=str(builder.run.path.name))
+    for folder in theirs.run.cells():
+        shutil.copytree(folder.path, ours.run.cell(folder.cell_id).path, dirs_exist_ok=True)
+    report = build_report(ours.run)
+    assert len(report.cells) == 3
+    kd = next(row for row in report.boards[0].rows if row.label == "kd")
+    assert (kd.miou_mean, kd.n_seeds, kd.tier) == (None, 0, None)
+    text = (ours.run.path / "leaderboard.md").read_text()
+    for cell_id in report.cells.loc[report.cells["label"] == "kd", "cell_id"]:
+        assert cell_id in text
+    assert "none is picked" in text
+
+
+@pytest.mark.usefixtures("tables_only")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: "{" * 5000,
+        lambda text: text.replace('"miou": 0.6', '"miou": 0.99'),
+        lambda text: text.replace('"schema": 1', '"schema": 7'),
+    ],
+    ids=["truncated", "empty", "no record", "nested", "edited", "newer"],
+)
+def test_damaged_result_is_a_corrupt_row_in_every_table(tmp_path: Path, damage: Callable[[str], str]) -> None:
+    builder = RunBuilder(tmp_path / "run")
+    builder.done("none", 0.5)
+    path = builder.done("kd", 0.6).path / RESULT
+    path.write_text(damage(path.read_text()))
+    report = build_report(builder.run)
+    row = next(row for row in report.boards[0].rows if row.label == "kd")
+    assert (row.states, row.miou_mean, row.tier) == ({"corrupt": 1}, None, None)
+    for name in TABLES:
+        assert "1 corrupt" in (builder.run.path / name).read_text()
+
+
+@pytest.mark.usefixtures("tables_only")
+def test_table_across_pairs_tells_states_where_there_is_no_gain(tmp_path: Path) -> None:
+    builder = RunBuilder(tmp_path / "run")
+    for student in ("a", "b"):
+        builder.done("none", 0.5, student=student)
+    builder.done("kd", 0.6, student="a")
+    builder.failed("kd", student="b")
+    build_report(builder.run)
+    lines = (builder.run.path / "leaderboard.md").read_text().splitlines()
+    kd = next(line for line in lines if line.startswith("| kd "))
+    assert [cell.strip() for cell in kd.split("|")[2:6]] == ["+10.00", "1 diverged", "+10.00", "1"]

@@ -37,13 +37,19 @@ def test_numbers_as_people_read_them(builder: RunBuilder) -> None:
         builder.done("none", baseline, seed)
         builder.done("kd", distilled, seed, train_s=21)
     text = report_of(builder)
-    assert column_of(text, "mIoU (%)") == {"*teacher big*": "72.00", "none": "64.50 ± 0.71", "kd": "66.20 ± 0.99"}
-    assert column_of(text, "Gain (points)") == {"*teacher big*": "", "none": "—", "kd": "+1.70 ± 0.28"}
+    assert column_of(text, "mIoU (%)") == {
+        "*teacher big*": "72.00",
+        "none": "64.50 ± 0.71 (2)",
+        "kd": "66.20 ± 0.99 (2)",
+    }
+    # t with one degree of freedom at 97.5 % is 12.706: 1.70 -+ 12.706 * 0.2828 / sqrt(2)
+    assert column_of(text, "Gain [95 %]") == {"*teacher big*": "", "none": "—", "kd": "+1.70 [-0.84, +4.24]"}
+    assert column_of(text, "Tier") == {"*teacher big*": "", "none": "1", "kd": "1"}
     assert column_of(text, "Params")["*teacher big*"] == "1.23 M"
     assert column_of(text, "MACs")["kd"] == "3.4 M"
     assert column_of(text, "Cost")["kd"] == "2.10×"  # noqa: RUF001
     assert column_of(text, "Loss terms")["kd"] == "ce + kd"
-    assert "Peak mem. (MiB)" not in text  # nothing was measured
+    assert "Memory" not in text  # nothing was measured
 
 
 def test_notes_tell_how_to_read_it(builder: RunBuilder) -> None:
@@ -90,7 +96,7 @@ def test_footnote_marks_point_to_their_notes(builder: RunBuilder) -> None:
     builder.done("none", 0.5, 1)
     builder.done("kd", 0.6, 0)
     text = report_of(builder)
-    assert "kd <sup>1</sup>" in column_of(text, "n")
+    assert "kd <sup>1</sup>" in column_of(text, "mIoU (%)")
     assert "<sup>1</sup> n=1 of 2: seed 1 not run" in text
 
 

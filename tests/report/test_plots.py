@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from run_builder import TEACHER_SCORE, RunBuilder
 
 from bench.leaderboard import Board, leaderboard, load
-from bench.report.plots import MOST_METHODS, miou_over_steps, read_curves, render
+from bench.report.figures.curves import MOST_METHODS
+from bench.report.plots import miou_over_steps, read_curves, render
 
 
 def figure_of(builder: RunBuilder) -> tuple[Figure, list[Board]]:
@@ -57,9 +58,9 @@ def test_teacher_is_a_dashed_line_at_its_score(tmp_path: Path) -> None:
     assert legend_of(figure) == ["teacher big  72.00", "none  50.00", "kd  60.00"]
 
 
-def test_twenty_methods_differ_in_colour_and_in_more_than_colour(tmp_path: Path) -> None:
+def test_all_methods_differ_in_colour_and_in_more_than_colour(tmp_path: Path) -> None:
     builder = RunBuilder(tmp_path)
-    for index in range(30):
+    for index in range(35):
         builder.done("none" if index == 0 else f"m{index:02}", 0.5 + 0.001 * index)
     figure, _ = figure_of(builder)
     lines = [line for line in figure.axes[0].get_lines() if line.get_marker() not in ("None", None, "")]
@@ -68,7 +69,7 @@ def test_twenty_methods_differ_in_colour_and_in_more_than_colour(tmp_path: Path)
     without_colour = {(line.get_marker(), str(line._unscaled_dash_pattern)) for line in lines}
     assert (len(styles), len(without_colour)) == (MOST_METHODS, MOST_METHODS)
     assert legend_of(figure)[1] == "none  50.00"
-    assert legend_of(figure)[2] == "m29  52.90"
+    assert legend_of(figure)[2] == "m34  53.40"
     assert "10 methods not drawn" in figure.axes[0].get_title(loc="left")
 
 

@@ -29,6 +29,8 @@ def test_raw_values_in_full_precision(tmp_path: Path) -> None:
     assert kd["gain_mean"].startswith("-")  # a number is not taken for a formula
     assert (kd["miou_sd"], kd["states"], kd["terms"]) == ("", "1 diverged", "ce+kd")
     assert (none["watermark"], none["gain_mean"]) == ("", "")
+    assert (none["tier"], teacher["tier"]) == ("1", "")
+    assert "one seed tells nothing apart" in none["tier_reason"]
 
 
 def test_text_that_a_spreadsheet_would_run_is_made_inert(tmp_path: Path) -> None:

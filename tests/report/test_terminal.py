@@ -34,21 +34,21 @@ def test_no_line_is_wider_than_the_console_and_no_row_wraps(builder: RunBuilder,
     (row,) = (line for line in lines if line.startswith("cwd tau=4"))
     assert "61.00 ± 1.41" in row
     if width >= 60:
-        assert "+10.50 ± 0.71" in row
+        assert "+10.50 [+4.15, +16.85]" in row
 
 
 def test_wide_console_shows_every_column(builder: RunBuilder) -> None:
     text = printed(builder, 160)
     for header in (
         "mIoU (%)",
-        "Gain (points)",
+        "Gain [95 %]",
         "mAcc (%)",
         "Pixel acc. (%)",
         "Params",
         "MACs",
         "FPS",
         "Cost",
-        "Loss terms",
+        "Tier",
     ):
         assert header in text
     assert "not shown" not in text
@@ -58,8 +58,8 @@ def test_narrow_console_drops_the_least_important_columns_and_says_so(builder: R
     text = printed(builder, 80)
     head = next(line for line in text.splitlines() if line.startswith("Method"))
     assert "Cost" in head
-    assert "Loss terms" not in head
-    assert "not shown for lack of room: Loss terms" in text
+    assert "Pixel acc." not in head
+    assert "not shown for lack of room: Pixel acc. (%)" in text
 
 
 @pytest.mark.parametrize("name", ["[red]x[/red]", "[/]", ":smile:", "a|b_&%=<x>"])

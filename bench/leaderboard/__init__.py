@@ -1,0 +1,25 @@
+"""Cells to tables: one board for each dataset, pair and protocol, and one across the pairs."""
+
+from bench.leaderboard.across import AcrossBoard, AcrossRow, across_pairs
+from bench.leaderboard.build import NO_BASELINE, UNKNOWN, leaderboard
+from bench.leaderboard.protocols import dotted
+from bench.leaderboard.rows import BASELINE, Board, Row
+from bench.published import Published
+from bench.results import Plan, load, read_plan
+
+__all__ = [
+    "BASELINE",
+    "NO_BASELINE",
+    "UNKNOWN",
+    "AcrossBoard",
+    "AcrossRow",
+    "Board",
+    "Plan",
+    "Published",
+    "Row",
+    "across_pairs",
+    "dotted",
+    "leaderboard",
+    "load",
+    "read_plan",
+]

@@ -1,0 +1,137 @@
+"""What the figures read from boards: the cells that count, their gains by seed and class, and their histories."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.leaderboard import BASELINE, Board, Row
+from bench.leaderboard.methods import scored_cells
+from bench.leaderboard.rows import Cell
+from bench.store import HISTORY
+
+MOST_BOARDS = 8
+
+Curve = dict[int, float]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a cell wrote down while it trained.
+
+    Attributes:
+        miou: mIoU in 0..1 by iterations done.
+        terms: each loss term by iterations done.
+    """
+
+    miou: Curve
+    terms: Mapping[str, Curve]
+
+
+def finished(boards: Sequence[Board]) -> list[Board]:
+    """Return the boards in which a method has a score, and at most :data:`MOST_BOARDS` of them."""
+    return [board for board in boards if any(row.miou_mean is not None for row in board.rows)][:MOST_BOARDS]
+
+
+def boards_note(boards: Sequence[Board], shown: int) -> str:
+    """Return a sentence on the boards with scores for which there is no room, empty where there are none."""
+    total = sum(any(row.miou_mean is not None for row in board.rows) for board in boards)
+    return f"The first {shown} of {total} tables are drawn." if total > MOST_BOARDS else ""
+
+
+def by_row(board: Board) -> dict[str, dict[int, Cell]]:
+    """Return the scored cells of every row of a board by label and seed: those of which its mean is made."""
+    cells: dict[str, list[Cell]] = defaultdict(list)
+    for cell in board.cells[board.cells["state"] == "done"].to_dict("records"):
+        cells[str(cell["row"])].append(cell)
+    return {label: scored for label, own in cells.items() if (scored := scored_cells(own)[0])}
+
+
+def baseline(board: Board, cells: Mapping[str, Mapping[int, Cell]]) -> Mapping[int, Cell]:
+    """Return the cells of the row that gains are relative to."""
+    return next((cells[row.label] for row in board.rows if row.method == BASELINE and row.label in cells), {})
+
+
+def seed_gains(board: Board) -> dict[str, list[float]]:
+    """Return the gains in points of each row over the seeds that it shares with the baseline, by label."""
+    cells = by_row(board)
+    reference = baseline(board, cells)
+    return {
+        label: [100 * (cell["miou"] - reference[seed]["miou"]) for seed, cell in own.items() if seed in reference]
+        for label, own in cells.items()
+    }
+
+
+def class_gains(board: Board) -> dict[str, dict[str, float]]:
+    """Return the mean gain in points over the common seeds by label and class; only rows with any."""
+    cells = by_row(board)
+    reference = baseline(board, cells)
+    found = {}
+    for row in board.rows:
+        own = cells.get(row.label, {})
+        pairs = [(cell["iou"], reference[seed]["iou"]) for seed, cell in own.items() if seed in reference]
+        if row.method != BASELINE and pairs and (gains := _mean_differences(pairs)):
+            found[row.label] = gains
+    return found
+
+
+def _mean_differences(pairs: Sequence[tuple[Any, Any]]) -> dict[str, float]:
+    """Average ``own - reference`` over the seeds for each class that has a value on both sides of some seed."""
+    differences: dict[str, list[float]] = defaultdict(list)
+    for own, reference in pairs:
+        if not (isinstance(own, dict) and isinstance(reference, dict)):
+            continue
+        for name, value in own.items():
+            if value is not None and reference.get(name) is not None:
+                differences[str(name)].append(100 * (value - reference[name]))
+    return {name: sum(values) / len(values) for name, values in differences.items()}
+
+
+def read_curves(boards: Sequence[Board]) -> tuple[dict[str, Curves], int]:
+    """Read what the finished cells of the drawn boards wrote down while training.
+
+    Returns:
+        The curves by cell id; and the number of finished cells whose history cannot be read.
+    """
+    curves: dict[str, Curves] = {}
+    unreadable = set()
+    for board in finished(boards):
+        for cell in board.cells[board.cells["state"] == "done"].to_dict("records"):
+            if cell["cell_id"] in curves or cell["cell_id"] in unreadable:
+                continue
+            try:
+                record = json.loads((Path(cell["folder"]) / HISTORY).read_text(encoding="utf-8"))
+                curves[cell["cell_id"]] = _curves(record)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                unreadable.add(cell["cell_id"])
+    return curves, len(unreadable)
+
+
+def _curves(record: dict[str, Any]) -> Curves:
+    terms: dict[str, Curve] = defaultdict(dict)
+    for step in record["steps"]:
+        for name, value in step["terms"].items():
+            if value is not None:
+                terms[str(name)][int(step["iteration"])] = float(value)
+    miou = {int(e["iteration"]): float(e["miou"]) for e in record["evals"] if e["miou"] is not None}
+    return Curves(miou, dict(terms))
+
+
+def with_curves(board: Board, curves: Mapping[str, Curves]) -> list[tuple[Row, list[Curves]]]:
+    """Return the rows whose cells have curves, in the board's order: the baseline, then the best first."""
+    cells = by_row(board)
+    found = {
+        label: [curves[str(cell["cell_id"])] for cell in own.values() if cell["cell_id"] in curves]
+        for label, own in cells.items()
+    }
+    return [(row, found[row.label]) for row in board.rows if found.get(row.label)]
+
+
+def mean_curve(seeds: Sequence[Curve]) -> Curve:
+    """Average at the iterations that every seed has."""
+    common = sorted(set.intersection(*(set(seed) for seed in seeds))) if seeds else []
+    return {iteration: sum(seed[iteration] for seed in seeds) / len(seeds) for iteration in common}
