@@ -36,12 +36,14 @@ class Plan:
         command: the command that started it.
         cells: entries of the planned cells by id.
         problem: why plan.json could not be used, or None.
+        images: names of the evaluation split's samples, in its order; empty where they were not kept.
     """
 
     name: str
     command: str = ""
     cells: Mapping[str, Record] = field(default_factory=dict)
     problem: str | None = None
+    images: tuple[str, ...] = ()
 
 
 def read_plan(run: RunFolder) -> Plan:
@@ -50,7 +52,8 @@ def read_plan(run: RunFolder) -> Plan:
     try:
         record = json.loads((run.path / "plan.json").read_text(encoding="utf-8"))
         cells = {str(entry["id"]): entry for entry in record["cells"]}
-        return Plan(str(record.get("name") or name), str(record.get("command") or ""), cells)
+        images = tuple(str(image) for image in record.get("images") or ())
+        return Plan(str(record.get("name") or name), str(record.get("command") or ""), cells, None, images)
     except FileNotFoundError:
         return Plan(name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

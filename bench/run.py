@@ -56,7 +56,7 @@ def run_matrix(
         reporter.message(f"dataset {loaded.matrix.dataset.name}: preparing and checking")
         splits = prepare_splits(plan, settings, reporter)
         require_space(plan.run.path, needed_bytes(plan))
-        write_plan(plan, loaded, command)
+        write_plan(plan, loaded, command, splits[plan.cells[0].cell.dataset.eval_split].names)
         with reporter:
             reporter.begin(_iterations(plan))
             try:
@@ -166,8 +166,8 @@ def _listed_state(planned: PlannedCell) -> str:
     return "skipped" if planned.state == "skipped" else "planned"
 
 
-def write_plan(plan: Plan, loaded: LoadedMatrix, command: str) -> None:
-    """Write ``plan.json``, from which the report knows the cells that were asked for."""
+def write_plan(plan: Plan, loaded: LoadedMatrix, command: str, images: Sequence[str]) -> None:
+    """Write ``plan.json``, from which the report knows the cells that were asked for and the names of the images."""
     cells = [
         {
             "id": planned.cell.id,
@@ -182,6 +182,7 @@ def write_plan(plan: Plan, loaded: LoadedMatrix, command: str) -> None:
         "name": plan.name,
         "command": command,
         "no_baseline": loaded.no_baseline,
+        "images": list(images),
         "cells": cells,
     }
     write_json(plan.run.path / "plan.json", record)

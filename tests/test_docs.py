@@ -47,7 +47,7 @@ def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys, command):
     monkeypatch.chdir(tmp_path)
     short = ["--set", "recipe.iterations=2", "--set", "teacher_recipe.iterations=2", "--set", "recipe.augment.crop=32"]
     short += ["--set", "recipe.batch_size=2", "--set", "seeds=[0]"]
-    if " report " in command:
+    if any(f" {name} " in command for name in ("report", "status", "compare", "check")):
         monkeypatch.setattr(
             sys, "argv", ["bench", "run", "--matrix", "camvid-small.yaml", "--data-root", "DATA", *short]
         )
@@ -62,7 +62,7 @@ def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys, command):
 
 
 def test_there_are_commands_to_try():
-    assert {command.split()[3] for command in COMMANDS} == {"plan", "run", "report", "list", "models", "data", "init"}
+    assert {command.split()[3] for command in COMMANDS} == {"plan", "run", "report", "list", "models", "data", "init", "status", "compare", "check"}
 
 
 def test_the_readmes_matrix_loads(tmp_path):

@@ -55,7 +55,6 @@ def test_the_segformer_variants_in_the_comments_are_valid(name: str) -> None:
     text = presets()[name].read_text()
     lines = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#   --set")]
     typed = " ".join(line for line in lines if "pairs[0].teacher" not in line)
-    import shlex
 
     words = shlex.split(typed)
     overrides = tuple(word for word in words if word != "--set")

@@ -63,7 +63,9 @@ def build_report(run: RunFolder) -> Report:
     plots = write_plots(boards, run.path, curves)
     pictures = [path.name for path in plots if path.suffix == ".png"]
     _write(run.path / "leaderboard.md", markdown(plan, boards, problems, pictures))
-    page = write_page(run.path, plan, boards, problems, curves=curves)
+    planned = [board for board in boards if plan.images and set(board.cells["cell_id"]) & set(plan.cells)]
+    names = {board.title: plan.images for board in planned}
+    page = write_page(run.path, plan, boards, problems, curves=curves, image_names=names)
     files = [run.path / name for name in ("leaderboard.md", *tables)]
     return Report((*files, *plots, page), tuple(boards), cells, tuple(problems))
 

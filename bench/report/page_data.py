@@ -227,7 +227,7 @@ def script_data(
                 "rows": [_row_data(view, row) for row in view.rows],
                 "classes": classes,
                 "curves": board_curves(board, view, curves),
-                "images": scores and {**scores, "names": list(image_names.get(board.title, ()))[: scores["n_images"]]},
+                "images": scores and {**scores, "names": _names(image_names.get(board.title, ()), scores["n_images"])},
             }
         )
     return data
@@ -329,3 +329,8 @@ def _thinned(curve: Mapping[int, float]) -> list[list[float]]:
 def published_lines(view: BoardView) -> list[dict[str, Any]]:
     """Return the published values of a board with where each comes from."""
     return [{"label": shown.label, "published": value} for shown in view.rows for value in shown.row.published]
+
+
+def _names(names: Sequence[str], n_images: int) -> list[str]:
+    """Return the names if they are those of the split that was scored."""
+    return list(names) if len(names) == n_images else []

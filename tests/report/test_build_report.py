@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from page_run import fill
 from run_builder import RunBuilder
 
 from bench.errors import BenchError
@@ -198,3 +200,16 @@ def test_table_across_pairs_tells_states_where_there_is_no_gain(tmp_path: Path) 
     lines = (builder.run.path / "leaderboard.md").read_text().splitlines()
     kd = next(line for line in lines if line.startswith("| kd "))
     assert [cell.strip() for cell in kd.split("|")[2:6]] == ["+10.00", "1 diverged", "+10.00", "1"]
+
+
+@pytest.mark.parametrize(("count", "told"), [(30, True), (29, False)])
+def test_the_page_names_images_if_the_plans_split_is_the_one_that_was_scored(
+    tmp_path: Path, count: int, told: bool
+) -> None:
+    builder = RunBuilder(tmp_path / "run")
+    fill(builder, pairs=1, seeds=1, methods=["none", "kd"])
+    builder.plan()
+    path = builder.run.path / "plan.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "images": [f"frame-{n}" for n in range(count)]}))
+    build_report(builder.run)
+    assert ("frame-7" in (builder.run.path / "report.html").read_text()) == told
