@@ -105,7 +105,7 @@ class Known:
         """Let a model prepare images as it did when it was trained."""
         if self.cell is None:
             return
-        if self.cell["dataset"].get("normalization") == "imagenet":
+        if (self.cell.get("dataset") or {}).get("normalization") == "imagenet":
             model.mean, model.std = model.mean or IMAGENET_MEAN, model.std or IMAGENET_STD
         if given := self.cell["student"].get("input"):
             apply_input(model, InputSpec.model_validate(given))

@@ -19,12 +19,12 @@ _TEXT = [
 ]  # fmt: skip
 _NUMBERS = [
     "seed", "miou", "macc", "pixel_accuracy", "n_classes_scored", "params", "macs", "flops", "latency_ms_p50",
-    "latency_ms_p90", "fps", "peak_mem_mib", "train_s", "teacher_s", "step_s", "iterations", "method_params",
-    "boundary_iou",
+    "latency_ms_p90", "fps", "peak_mem_mib", "train_mem_mib", "train_s", "teacher_s", "step_s", "iterations",
+    "method_params", "boundary_iou",
 ]  # fmt: skip
 _FLAGS = ["planned", "stale"]
 _EFFICIENCY = ("params", "macs", "flops", "latency_ms_p50", "latency_ms_p90", "fps", "peak_mem_mib")
-_COST = ("train_s", "teacher_s", "step_s", "iterations", "method_params")
+_COST = ("train_s", "train_mem_mib", "teacher_s", "step_s", "iterations", "method_params")
 
 
 @dataclass(frozen=True)

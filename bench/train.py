@@ -18,6 +18,7 @@ from bench.data.base import Samples
 from bench.data.loader import BatchOrder, eval_loader, train_loader
 from bench.data.transforms import build_train_transform
 from bench.errors import BenchError, Interrupted
+from bench.memory import tensor_bytes
 from bench.method import Batch, Outputs
 from bench.models.base import SegmentationModel, Triple
 from bench.progress import Reporter
@@ -64,6 +65,9 @@ class LockstepGroup:
         self.recipe = self.trainees[0].recipe
         self.taps = frozenset(tap for trainee in self.trainees for tap in trainee.method.taps)
         self._teacher_watch = Stopwatch(self.setting.device)
+        for trainee in self.trainees:
+            if self.teacher is not None and trainee.method.needs_teacher:
+                trainee.teacher_bytes = tensor_bytes(self.teacher.state_dict().values())
         self._last_checkpoint = time.monotonic()
         self._listening: list[Trainee] = []
 

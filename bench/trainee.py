@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bench.cells import Cell, ModelSpec
 from bench.clock import Stopwatch
 from bench.data.base import DatasetInfo
+from bench.memory import MIB, StepMemory, tensor_bytes
 from bench.method import Batch, Method, Outputs, Pair, Step
 from bench.models.base import SegmentationModel
 from bench.models.build import build_spec
@@ -46,19 +47,22 @@ class Diverged(Exception):  # noqa: N818 - an outcome of training, not a fault
 
 @dataclass
 class Costs:
-    """Seconds spent on a cell, as if it had trained alone.
+    """What a cell took, as if it had trained alone.
 
     Attributes:
-        step_s: its own forward, loss, backward and optimiser steps.
-        teacher_s: teacher forwards that it listened to.
-        eval_s: evaluations.
+        step_s: seconds of its own forward, loss, backward and optimiser steps.
+        teacher_s: seconds of teacher forwards that it listened to.
+        eval_s: seconds of evaluations.
+        train_mem_mib: peak memory of training on CUDA: its own weights and optimiser, the teacher's weights where it
+            listens, and the most that a step took beyond; None elsewhere.
     """
 
     step_s: float = 0.0
     teacher_s: float = 0.0
     eval_s: float = 0.0
+    train_mem_mib: float | None = None
 
-    def record(self, iterations: int) -> dict[str, float]:
+    def record(self, iterations: int) -> dict[str, float | None]:
         """Return the costs as they stand in results; ``train_s`` is teacher plus own steps."""
         train_s = self.step_s + self.teacher_s
         step_ms = 1e3 * train_s / iterations
@@ -98,6 +102,7 @@ class Trainee:
         self.recipe = cell.recipe
         self.iteration = 0
         self.costs = Costs()
+        self.teacher_bytes = 0
         self.steps: list[dict[str, Any]] = []
         self.evals: list[dict[str, Any]] = []
         self.terms: dict[str, float] = {}
@@ -115,6 +120,7 @@ class Trainee:
         self._forward: nn.Module = self.fabric.setup_module(self.student, move_to_device=False)
         self._step_optimizer = self.fabric.setup_optimizers(self.optimizer)
         self._watch = Stopwatch(setting.device)
+        self._memory = StepMemory(setting.device)
         self._names: tuple[str, ...] = ()
         self._last: Tensor | None = None
         self._bad_at = torch.full((), -1, device=setting.device)
@@ -145,7 +151,7 @@ class Trainee:
             images: its images, normalised for this student.
             teacher: the frozen teacher's outputs, or None for a method that needs none.
         """
-        with self._watch, self.stream.active():
+        with self._watch, self._memory, self.stream.active():
             outputs: Outputs = self._forward(images)
             outputs.model = self.student
             terms = self.task.loss(outputs, batch)
@@ -164,6 +170,15 @@ class Trainee:
             logged = terms | self._oppose(outputs, teacher, batch, step)
             self._remember({name: term.detach().float() for name, term in logged.items()}, total)
         self.iteration += 1
+
+    def _take_memory(self) -> None:
+        if self._memory.bytes is None:
+            return
+        own = [*self.student.state_dict().values(), *self.method.state_dict().values()]
+        moments = [value for state in self.optimizer.state.values() for value in state.values()]
+        own += [value for value in moments if isinstance(value, Tensor)]
+        total = (tensor_bytes(own) + self.teacher_bytes + self._memory.bytes) / MIB
+        self.costs.train_mem_mib = max(self.costs.train_mem_mib or 0.0, total)
 
     def _oppose(self, outputs: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Train the method's adversaries on what the student gave before its own step."""
@@ -206,6 +221,7 @@ class Trainee:
             Diverged: a loss was not finite.
         """
         self.costs.step_s += self._watch.take()
+        self._take_memory()
         if self._last is not None:
             self.terms = dict(zip(self._names, self._last.tolist(), strict=True))
         bad_at = int(self._bad_at)

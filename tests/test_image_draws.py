@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_builder import RunBuilder
 
 from bench.leaderboard import images, leaderboard, load
 from bench.leaderboard.images import CACHE, resampled_cells
 from bench.report import build_report
 from bench.statistics import ImageCounts, Resamples, image_difference, resampled_miou
 from bench.store import COUNTS, RESULT, CellFolder, Counts, file_digest, seal, write_json
+from tests.run_builder import RunBuilder
 
 N_IMAGES, CLASSES = 40, 3
 

@@ -79,6 +79,8 @@ def test_wandb_writes_one_run_a_cell_and_sends_nothing_when_offline(
 ) -> None:
     pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
+    for hooked in ("exit", "excepthook"):  # W&B puts its own in their place, for good
+        monkeypatch.setattr(sys, hooked, getattr(sys, hooked))
     first, second = cell("kd"), cell("cwd").model_copy(update={"seed": 7})
     reporter, text = relay(*make_loggers(["wandb"], tmp_path))
     with reporter:

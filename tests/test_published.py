@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from run_builder import RunBuilder
 
 from bench import published
 from bench.leaderboard import leaderboard, load
@@ -13,6 +12,7 @@ from bench.report.columns import published as shown
 from bench.report.latex import latex
 from bench.report.markdown import markdown
 from bench.results import read_plan
+from tests.run_builder import RunBuilder
 
 SCORES = published.load()
 

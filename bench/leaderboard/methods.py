@@ -156,11 +156,10 @@ def _efficiency(values: list[Cell]) -> dict[str, Any]:
 
 
 def _relative(scored: BySeed, baseline: BySeed) -> dict[str, Any]:
-    """Return training time and peak memory relative to ``none``, each over the seeds measured on the same device."""
+    """Return training time and peak memory relative to ``none``, over the seeds trained on the same device."""
     common = [(cell, baseline[seed]) for seed, cell in scored.items() if seed in baseline]
     timed = [pair for pair in common if pair[0]["train_device"] == pair[1]["train_device"]]
-    sized = [pair for pair in common if pair[0]["setting"] == pair[1]["setting"]]
-    return {"cost_rel": _ratio(timed, "train_s"), "peak_mem_rel": _ratio(sized, "peak_mem_mib")}
+    return {"cost_rel": _ratio(timed, "train_s"), "peak_mem_rel": _ratio(timed, "train_mem_mib")}
 
 
 def _ratio(pairs: list[tuple[Cell, Cell]], name: str) -> float | None:

@@ -49,8 +49,8 @@ class Row:
         flops: floating-point operations of one forward pass.
         fps: images a second; median over the seeds, None where they were timed in different settings.
         cost_rel: training seconds relative to ``none``, over seeds trained on the same device.
-        peak_mem_mib: largest peak memory over the seeds.
-        peak_mem_rel: peak memory relative to ``none``, where both were measured in the same setting.
+        peak_mem_mib: largest peak memory of inference over the seeds.
+        peak_mem_rel: peak memory of training relative to ``none``, over seeds trained on the same device.
         method_params: parameters that the method trains beside the student's.
         published: what papers report for the same dataset, split, pair and method; every source.
         terms: names of the loss terms.

@@ -34,7 +34,7 @@ def reading_notes(board: Board) -> list[str]:
             "Boundary IoU: that of the bands along the borders of true and predicted classes, mean over classes."
         )
     if any(row.peak_mem_rel is not None for row in board.rows):
-        notes.append(f"Memory: peak of the student at inference relative to {BASELINE} on the same device.")
+        notes.append(f"Memory: peak of training, as if each cell had run alone, relative to {BASELINE} on one device.")
     if any(row.published for row in board.shown):
         notes.append(
             "Published: mIoU that papers report for dataset, split, pair and method; in brackets ours minus it."

@@ -199,7 +199,7 @@ COLUMNS = (
     PageColumn(
         "memory_rel",
         "Mem. cost",
-        f"Peak memory at inference divided by that of {BASELINE}, where both were measured in the same setting.",
+        f"Peak memory of training divided by that of {BASELINE}, over the seeds trained on the same device.",
         lambda row: row.peak_mem_rel,
         lambda row: times(row.peak_mem_rel),
         shown=False,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from run_builder import RunBuilder
 
 from bench.leaderboard import Board, leaderboard, load, read_plan
 from bench.report.page import write_page
 from bench.scores import scores
 from bench.store import COUNTS, CellFolder, Counts, read_result, write_json
+from tests.run_builder import RunBuilder
 
 CLASSES = ["sky", "road", "person", "bicycle", "tree", "traffic sign"]
 METHODS = ["none", "kd", "cwd", "skd", "dkd", "mgd", "bpkd", "cirkd"]

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from page_run import fill
-from run_builder import RunBuilder
 
 from bench.errors import BenchError
 from bench.report import build_report
 from bench.store import HISTORY, RESULT, RunFolder
+from tests.report.page_run import fill
+from tests.run_builder import RunBuilder
 
 TABLES = ["leaderboard.md", "leaderboard.csv", "leaderboard.tex"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from run_builder import RunBuilder
 
 from bench.leaderboard import leaderboard, load
 from bench.report.latex import escape, latex
+from tests.run_builder import RunBuilder
 
 HOSTILE = [
     "a|b_&%=<x>",

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from run_builder import RunBuilder
 
 from bench.leaderboard import NO_BASELINE, leaderboard, load, read_plan
 from bench.report.markdown import escape, markdown
+from tests.run_builder import RunBuilder
 
 HOSTILE = ["a|b_&%=<x>", "*bold* `code`\nnext", "名前 ü ±", "x" * 200, "=SUM(A1)", "[link](http://x)", "a\\|b"]
 

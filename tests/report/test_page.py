@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import page_run
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from page_run import add_gallery, boards_of, data_of, fill, with_counts, written
 from PIL import Image
-from run_builder import RunBuilder
 
 from bench.errors import BenchError
 from bench.leaderboard import read_plan
@@ -28,6 +25,9 @@ from bench.report.page_data import MOST_ROWS, board_views
 from bench.report.page_gallery import BUDGET, read_gallery
 from bench.statistics.images import ImageCounts
 from bench.store import COUNTS, HISTORY, RESULT, Counts, write_json
+from tests.report import page_run
+from tests.report.page_run import add_gallery, boards_of, data_of, fill, with_counts, written
+from tests.run_builder import RunBuilder
 
 HOSTILE = "</script><script>alert(1)</script>\"'&amp;{{7*7}}\u2028\u2029\u202eأ名😀" + "x" * 160
 

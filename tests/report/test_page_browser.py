@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_run import METHODS, add_gallery, boards_of, fill, written
-from run_builder import RunBuilder
 
 from bench.report.page import FILE
+from tests.report.page_run import METHODS, add_gallery, boards_of, fill, written
+from tests.run_builder import RunBuilder
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright for Python is not installed")
 

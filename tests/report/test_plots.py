@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
-from run_builder import TEACHER_SCORE, RunBuilder
 
 from bench.leaderboard import Board, leaderboard, load
 from bench.report.figures.curves import MOST_METHODS
 from bench.report.plots import miou_over_steps, read_curves, render
+from tests.run_builder import TEACHER_SCORE, RunBuilder
 
 
 def figure_of(builder: RunBuilder) -> tuple[Figure, list[Board]]:

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
-import run_builder
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
-from run_builder import RunBuilder
 
 from bench.errors import BenchError
 from bench.leaderboard import Board, Row, leaderboard, load
@@ -27,6 +25,8 @@ from bench.report.figures.sweeps import find_sweeps, hyperparameter_sweeps
 from bench.report.figures.tradeoff import Model, front, miou_over_cost, spread
 from bench.report.plots import NAMES, figures, read_curves, write_plots
 from bench.store import HISTORY, write_json
+from tests import run_builder
+from tests.run_builder import RunBuilder
 
 HOSTILE = [
     "_hidden",

@@ -4,10 +4,9 @@ import csv as standard_csv
 import io
 from pathlib import Path
 
-from run_builder import RunBuilder
-
 from bench.leaderboard import NO_BASELINE, leaderboard, load
 from bench.report.tables import csv
+from tests.run_builder import RunBuilder
 
 
 def rows_of(builder: RunBuilder) -> list[dict[str, str]]:

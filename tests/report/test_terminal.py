@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
-from run_builder import RunBuilder
 
 from bench.leaderboard import NO_BASELINE, leaderboard, load
 from bench.report.terminal import print_boards
+from tests.run_builder import RunBuilder
 
 
 def printed(builder: RunBuilder, width: int) -> str:
