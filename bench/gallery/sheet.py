@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from bench.overlay import Colour
-from bench.report.columns import one_line
+from bench.text import one_line
 
 MOST_COLUMNS = 8
 DPI = 220

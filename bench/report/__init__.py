@@ -15,6 +15,7 @@ from bench.report.markdown import markdown
 from bench.report.page import write_page
 from bench.report.plots import MOST_PANELS, read_curves, write_plots
 from bench.report.tables import csv
+from bench.report.webtable import web_table
 from bench.store import RunFolder, write_problem, write_text
 
 __all__ = ["Report", "build_report"]
@@ -38,7 +39,7 @@ class Report:
 
 
 def build_report(run: RunFolder) -> Report:
-    """Write ``leaderboard.md``, ``.csv`` and ``.tex``, the plots and ``report.html`` into the run folder.
+    """Write ``leaderboard.md``, ``.csv``, ``.tex`` and ``.html``, the plots and ``report.html`` into the run folder.
 
     Raises:
         BenchError: the folder holds no run, or cannot be written to.
@@ -57,7 +58,11 @@ def build_report(run: RunFolder) -> Report:
         problems.append(f"finished cells without a readable history.json, whose curves are not drawn: {n_unreadable}")
     if len(boards) > MOST_PANELS:
         problems.append(f"the plots show at most {MOST_PANELS} of the {len(boards)} tables")
-    tables = {"leaderboard.csv": csv(boards), "leaderboard.tex": latex(boards)}
+    tables = {
+        "leaderboard.csv": csv(boards),
+        "leaderboard.tex": latex(boards),
+        "leaderboard.html": web_table(plan, boards, problems),
+    }
     for name, text in tables.items():
         _write(run.path / name, text)
     plots = write_plots(boards, run.path, curves)

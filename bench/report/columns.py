@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.leaderboard import BASELINE, AcrossRow, Board, Row
+from bench.text import one_line
 
 NOT_DEFINED = "—"
 
@@ -60,15 +61,6 @@ def quantity(value: float | None, digits: int = 3) -> str:
 def states(row: Row) -> str:
     """Return the cells without a result, such as ``1 diverged, 2 planned``."""
     return ", ".join(f"{n} {state}" for state, n in sorted(row.states.items()))
-
-
-def one_line(text: str, limit: int | None = None) -> str:
-    """Return the text without line breaks and control characters, its middle left out beyond ``limit`` characters."""
-    clean = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    if limit is None or len(clean) <= limit:
-        return clean
-    head = (limit - 1) * 2 // 3
-    return f"{clean[:head]}…{clean[len(clean) - (limit - 1 - head) :]}"
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Sequence
 
 from bench.leaderboard import BASELINE, AcrossBoard, Board, Row, across_pairs
-from bench.report.columns import COLUMNS, NOT_DEFINED, Column, is_best, marks, mean_gain, name, on_pair, one_line
+from bench.report.columns import COLUMNS, NOT_DEFINED, Column, is_best, marks, mean_gain, name, on_pair
 from bench.report.notes import tier_notes
+from bench.text import one_line
 
 _HEADERS = (
     "mIoU (%)",

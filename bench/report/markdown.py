@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from bench.leaderboard import BASELINE, AcrossBoard, Board, Plan, Row, across_pairs
-from bench.report.columns import Column, filled, is_best, marks, mean_gain, name, on_pair, one_line
+from bench.report.columns import Column, filled, is_best, marks, mean_gain, name, on_pair
 from bench.report.notes import facts, reading_notes, unfinished
+from bench.text import one_line
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^[-+#=])|^(\d+)([.)])")
 _REASON_LENGTH = 400

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from bench import __version__
 from bench.errors import BenchError
 from bench.leaderboard import BASELINE, Board, Plan, across_pairs
-from bench.report.columns import on_pair, one_line, percent
+from bench.report.columns import on_pair, percent
 from bench.report.figures.measured import MOST_BOARDS, Curves, read_curves
 from bench.report.page_columns import COLUMNS, points
 from bench.report.page_data import (
@@ -27,6 +27,7 @@ from bench.report.page_gallery import read_gallery
 from bench.report.page_images import MOST_IMAGES, ImageScores
 from bench.report.page_records import all_cells, environments, failures, protocols
 from bench.store import write_problem, write_text
+from bench.text import one_line
 
 __all__ = ["FILE", "write_page"]
 

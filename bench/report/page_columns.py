@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.leaderboard import BASELINE, Board, Row
-from bench.report.columns import NOT_DEFINED, fps, one_line, p_value, percent, quantity, spread, states, times
+from bench.report.columns import NOT_DEFINED, fps, p_value, percent, quantity, spread, states, times
 from bench.scores import ABSENT_CLASS_POLICY
+from bench.text import one_line
 
 Interval = tuple[float, float]
 _MINUS = "\N{MINUS SIGN}"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.leaderboard import BASELINE, Board, Row
-from bench.report.columns import NOT_DEFINED, is_best, marks, name, one_line, percent
+from bench.report.columns import NOT_DEFINED, is_best, marks, name, percent
 from bench.report.figures.measured import Curves, by_row, class_gains
 from bench.report.notes import facts, reading_notes
 from bench.report.page_columns import COLUMNS, Interval, PageColumn, filled, points
+from bench.text import one_line
 
 MOST_BOARDS = 60
 MOST_ROWS = 300

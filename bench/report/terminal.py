@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.leaderboard import Board, Row
-from bench.report.columns import Column, filled, marks, name, one_line
+from bench.report.columns import Column, filled, marks, name
 from bench.report.notes import tier_notes, unfinished
+from bench.text import one_line
 
 _MOST_LINES = 12
 _SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˙")

@@ -17,7 +17,7 @@ from bench.store import HISTORY, RESULT, RunFolder
 from tests.report.page_run import fill
 from tests.run_builder import RunBuilder
 
-TABLES = ["leaderboard.md", "leaderboard.csv", "leaderboard.tex"]
+TABLES = ["leaderboard.md", "leaderboard.csv", "leaderboard.tex", "leaderboard.html"]
 
 
 def test_writes_all_files_and_returns_the_boards(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_writes_all_files_and_returns_the_boards(tmp_path: Path) -> None:
     builder.plan()
     report = build_report(builder.run)
     names = [path.name for path in report.files]
-    assert names[:3] == TABLES
+    assert names[:4] == TABLES
     assert {"miou_over_steps.png", "miou_over_steps.svg", "report.html"} <= set(names)
     assert all(path.stat().st_size > 0 for path in report.files)
     assert [row.label for row in report.boards[0].rows] == ["none", "kd"]

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.leaderboard import Row
-from bench.report.columns import COLUMNS, one_line, percent, quantity, spread, states
+from bench.report.columns import COLUMNS, percent, quantity, spread, states
+from bench.text import one_line
 
 
 @pytest.mark.parametrize(
