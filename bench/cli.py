@@ -183,18 +183,26 @@ def models(
 
 @app.command()
 def report(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A result folder, such as results/quick.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Result folders, such as results/quick; several share tables."),
+    ],
+    output: Annotated[Path | None, typer.Option(help="Where to write; the result folder itself, if it is one.")] = None,
 ) -> None:
-    """Build tables and plots from the stored results alone."""
+    """Build tables, plots and the page from the stored results alone."""
     from bench.report import build_report
     from bench.report.terminal import print_boards
     from bench.store import RunFolder, require_writable
 
-    if not (run_folder / "cells").is_dir():
-        raise BenchError(f"{run_folder} is no result folder: it has no 'cells' folder. Run a matrix first.")
-    require_writable(run_folder)
+    absent = [folder for folder in runs if not (folder / "cells").is_dir()]
+    if absent:
+        raise BenchError(
+            *(f"{folder} is no result folder: it has no 'cells' folder. Run a matrix first." for folder in absent)
+        )
+    if len(runs) == 1 or output is not None:
+        require_writable(output or runs[0])
     console = terminal.console()
-    built = build_report(RunFolder(run_folder))
+    built = build_report(*map(RunFolder, runs), output=output)
     print_boards(built.boards, console)
     for path in built.files:
         console.print(f"wrote {path}", markup=False, highlight=False)

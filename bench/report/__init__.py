@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from bench.errors import BenchError
-from bench.leaderboard import Board, leaderboard, load, read_plan
+from bench.leaderboard import Board, Plan, leaderboard, load, read_plan
 from bench.leaderboard.images import CACHE, resampled_cells
 from bench.report.latex import latex
 from bench.report.markdown import markdown
@@ -38,17 +39,40 @@ class Report:
     problems: tuple[str, ...]
 
 
-def build_report(run: RunFolder) -> Report:
-    """Write ``leaderboard.md``, ``.csv``, ``.tex`` and ``.html``, the plots and ``report.html`` into the run folder.
+def build_report(*runs: RunFolder, output: Path | None = None) -> Report:
+    """Write ``leaderboard.md``, ``.csv``, ``.tex`` and ``.html``, the plots and ``report.html``.
+
+    Args:
+        runs: one run, or several whose cells are put into common tables where their protocols agree.
+        output: where to write; the run's own folder if it is one run.
 
     Raises:
-        BenchError: the folder holds no run, or cannot be written to.
+        BenchError: a folder holds no run, or the output cannot be written to or is not told.
     """
-    if not (run.path / "cells").is_dir() and not (run.path / "plan.json").is_file():
-        raise BenchError(f"no run in {run.path}: it has neither cells/ nor plan.json. Name the folder of a run.")
-    plan = read_plan(run)
-    cells = load(run, plan)
-    drawn = resampled_cells(cells, run.path / CACHE)
+    for run in runs:
+        if not (run.path / "cells").is_dir() and not (run.path / "plan.json").is_file():
+            raise BenchError(f"no run in {run.path}: it has neither cells/ nor plan.json. Name the folder of a run.")
+    if output is None and len(runs) != 1:
+        raise BenchError("a report of several runs needs a folder of its own: name it with --output")
+    plans = [read_plan(run) for run in runs]
+    cells = pd.concat([load(run, plan) for run, plan in zip(runs, plans, strict=True)], ignore_index=True)
+    return _write_report(output or runs[0].path, _merged(plans), cells)
+
+
+def _merged(plans: Sequence[Plan]) -> Plan:
+    """Return one plan for several; images go without names, as each plan tells those of its own split alone."""
+    if len(plans) == 1:
+        return plans[0]
+    return Plan(
+        name=" + ".join(plan.name for plan in plans),
+        command="; ".join(dict.fromkeys(plan.command for plan in plans if plan.command)),
+        cells={cell_id: entry for plan in plans for cell_id, entry in plan.cells.items()},
+        problem="; ".join(f"{plan.name}: {plan.problem}" for plan in plans if plan.problem) or None,
+    )
+
+
+def _write_report(folder: Path, plan: Plan, cells: pd.DataFrame) -> Report:
+    drawn = resampled_cells(cells, folder / CACHE)
     boards = leaderboard(cells, drawn.by_cell)
     curves, n_unreadable = read_curves(boards)
     problems = [plan.problem] if plan.problem else []
@@ -64,14 +88,14 @@ def build_report(run: RunFolder) -> Report:
         "leaderboard.html": web_table(plan, boards, problems),
     }
     for name, text in tables.items():
-        _write(run.path / name, text)
-    plots = write_plots(boards, run.path, curves)
+        _write(folder / name, text)
+    plots = write_plots(boards, folder, curves)
     pictures = [path.name for path in plots if path.suffix == ".png"]
-    _write(run.path / "leaderboard.md", markdown(plan, boards, problems, pictures))
+    _write(folder / "leaderboard.md", markdown(plan, boards, problems, pictures))
     planned = [board for board in boards if plan.images and set(board.cells["cell_id"]) & set(plan.cells)]
     names = {board.title: plan.images for board in planned}
-    page = write_page(run.path, plan, boards, problems, curves=curves, image_names=names)
-    files = [run.path / name for name in ("leaderboard.md", *tables)]
+    page = write_page(folder, plan, boards, problems, curves=curves, image_names=names)
+    files = [folder / name for name in ("leaderboard.md", *tables)]
     return Report((*files, *plots, page), tuple(boards), cells, tuple(problems))
 
 

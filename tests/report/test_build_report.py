@@ -13,7 +13,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.report import build_report
-from bench.store import HISTORY, RESULT, RunFolder
+from bench.store import HISTORY, RESULT, RunFolder, seal, write_json
 from tests.report.page_run import fill
 from tests.run_builder import RunBuilder
 
@@ -213,3 +213,37 @@ def test_the_page_names_images_if_the_plans_split_is_the_one_that_was_scored(
     path.write_text(json.dumps({**json.loads(path.read_text()), "images": [f"frame-{n}" for n in range(count)]}))
     build_report(builder.run)
     assert ("frame-7" in (builder.run.path / "report.html").read_text()) == told
+
+
+def test_several_runs_share_tables_where_their_protocols_agree(tmp_path: Path) -> None:
+    first, second, third = (RunBuilder(tmp_path / name) for name in ("first", "second", "third"))
+    first.done("none", 0.5)
+    first.done("kd", 0.6)
+    second.done("cwd", 0.7)
+    third.done("none", 0.4, crop=32)
+    for builder in (first, second, third):
+        builder.plan()
+    report = build_report(first.run, second.run, third.run, output=tmp_path / "all")
+    assert [[row.label for row in board.rows] for board in report.boards] == [["none", "cwd", "kd"], ["none"]]
+    assert (tmp_path / "all" / "report.html").is_file()
+    assert not (tmp_path / "first" / "leaderboard.md").exists()
+    assert "# quick + quick + quick" in (tmp_path / "all" / "leaderboard.md").read_text()
+    with pytest.raises(BenchError, match="--output"):
+        build_report(first.run, second.run)
+
+
+def test_a_cell_that_lies_in_two_runs_counts_once_if_equal_and_not_at_all_if_not(tmp_path: Path) -> None:
+    first = RunBuilder(tmp_path / "first")
+    first.done("none", 0.5)
+    cell = first.done("kd", 0.6)
+    shutil.copytree(tmp_path / "first", tmp_path / "copy")
+    same = build_report(first.run, RunFolder(tmp_path / "copy"), output=tmp_path / "all")
+    assert [(row.label, row.n_seeds) for row in same.boards[0].rows] == [("none", 1), ("kd", 1)]
+    path = tmp_path / "copy" / "cells" / cell.path.name / RESULT
+    record = json.loads(path.read_text())
+    record["metrics"]["miou"] = 0.9
+    write_json(path, seal(record))
+    apart = build_report(first.run, RunFolder(tmp_path / "copy"), output=tmp_path / "all")
+    row = next(row for row in apart.boards[0].rows if row.label == "kd")
+    assert (row.n_seeds, row.miou_mean) == (0, None)
+    assert any("several results" in note for note in row.notes)
