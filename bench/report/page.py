@@ -16,7 +16,7 @@ from bench import __version__
 from bench.errors import BenchError
 from bench.leaderboard import BASELINE, Board, Plan, across_pairs
 from bench.report.columns import on_pair, percent
-from bench.report.figures.measured import MOST_BOARDS, Curves, read_curves
+from bench.report.figures.measured import Curves, finished, read_curves
 from bench.report.page_columns import COLUMNS, points
 from bench.report.page_data import (
     board_views,
@@ -198,8 +198,8 @@ def _limits(
         said.append(f"Tables: the first {len(views)} of {len(boards)} are shown; all are in leaderboard.md.")
     if n_rows := sum(view.n_left_out for view in views):
         said.append(f"Rows of long tables: {n_rows} are left out; all are in leaderboard.md.")
-    if len(views) > MOST_BOARDS:
-        said.append(f"Training curves are drawn for the first {MOST_BOARDS} tables with scores only.")
+    if len(views) > (n_curves := len(finished(boards))):
+        said.append(f"Training curves are drawn for the first {n_curves} tables with scores only.")
     if reader.left_out:
         said.append(f"Scores of single images are left out for {len(reader.left_out)} tables.")
     if reader.unreadable:

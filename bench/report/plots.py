@@ -13,15 +13,14 @@ from bench.report.figures.classes import class_heat_map
 from bench.report.figures.curves import miou_over_steps
 from bench.report.figures.gains import gains
 from bench.report.figures.losses import loss_terms
-from bench.report.figures.measured import MOST_BOARDS, Curves, read_curves
+from bench.report.figures.measured import Curves, read_curves
 from bench.report.figures.style import KINDS, render
 from bench.report.figures.sweeps import hyperparameter_sweeps
 from bench.report.figures.tradeoff import miou_over_cost
 from bench.store import write_atomic, write_problem
 
-__all__ = ["MOST_PANELS", "NAMES", "figures", "miou_over_steps", "read_curves", "render", "write_plots"]
+__all__ = ["NAMES", "figures", "miou_over_steps", "read_curves", "render", "write_plots"]
 
-MOST_PANELS = MOST_BOARDS
 NAMES = ("gains", "miou_over_cost", "miou_over_steps", "loss_terms", "class_gains", "hyperparameters")
 """Names of the plots, in the order in which a report shows them; their files are ``NAME.png``, ``.svg``, ``.pdf``."""
 

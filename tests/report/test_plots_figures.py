@@ -16,6 +16,7 @@ from matplotlib.transforms import Bbox
 
 from bench.errors import BenchError
 from bench.leaderboard import Board, Row, leaderboard, load
+from bench.report.figures import measured
 from bench.report.figures.classes import MOST_CLASSES, class_heat_map
 from bench.report.figures.gains import gains
 from bench.report.figures.losses import loss_terms
@@ -410,3 +411,16 @@ def test_drawing_leaves_the_users_settings_alone(tmp_path: Path) -> None:
         assert figure is not None
         assert render(figure, "svg") == expected
     assert dict(mpl.rcParams) == before
+
+
+def test_as_many_boards_are_drawn_together_as_their_rows_can_be_read(tmp_path):
+    builder = RunBuilder(tmp_path / "run")
+    for student, n_methods in (("a", 60), ("b", 59), ("c", 2)):
+        for index in range(n_methods):
+            builder.done("none" if index == 0 else f"m{index}", 0.5, student=student)
+    boards = leaderboard(load(builder.run))
+    assert [len(board.rows) for board in boards] == [60, 59, 2]
+    assert measured.finished(boards) == boards[:2]  # 119 rows; the third would make 121
+    assert measured.boards_note(boards, 2) == "The first 2 of 3 tables are drawn."
+    assert measured.finished(boards[2:]) == boards[2:]
+    assert measured.boards_note(boards[:2], 2) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ from bench.leaderboard.rows import Cell
 from bench.store import HISTORY
 
 MOST_BOARDS = 8
+MOST_ROWS = 120
+"""Of all boards drawn together: thousands of dots and labels take a minute and cannot be read."""
 
 Curve = dict[int, float]
 
@@ -33,14 +36,17 @@ class Curves:
 
 
 def finished(boards: Sequence[Board]) -> list[Board]:
-    """Return the boards in which a method has a score, and at most :data:`MOST_BOARDS` of them."""
-    return [board for board in boards if any(row.miou_mean is not None for row in board.rows)][:MOST_BOARDS]
+    """Return the first boards in which a method has a score: one, then as many as fit the limits of boards and rows."""
+    scored = [board for board in boards if any(row.miou_mean is not None for row in board.rows)][:MOST_BOARDS]
+    rows = itertools.accumulate(len(board.rows) for board in scored)
+    n_fitting = sum(total <= MOST_ROWS for total in rows)
+    return scored[: max(1, n_fitting)]
 
 
 def boards_note(boards: Sequence[Board], shown: int) -> str:
     """Return a sentence on the boards with scores for which there is no room, empty where there are none."""
     total = sum(any(row.miou_mean is not None for row in board.rows) for board in boards)
-    return f"The first {shown} of {total} tables are drawn." if total > MOST_BOARDS else ""
+    return f"The first {shown} of {total} tables are drawn." if total > len(finished(boards)) else ""
 
 
 def by_row(board: Board) -> dict[str, dict[int, Cell]]:
