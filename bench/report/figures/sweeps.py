@@ -222,7 +222,9 @@ def _draw(axes: Axes, line: Mapping[float, Row], index: int, seeds: Mapping[str,
 
 def _aside(axes: Axes, points: float) -> Transform:
     """Return the transform that draws beside the true place, so that intervals do not cover each other."""
-    return offset_copy(axes.transData, axes.get_figure(root=True), x=points, units="points")
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure)
+    return offset_copy(axes.transData, figure, x=points, units="points")
 
 
 def _value_axis(axes: Axes, values: Sequence[float]) -> None:
