@@ -123,13 +123,13 @@ class WithHeads(Small):
 
     def __init__(self, classes: int) -> None:
         super().__init__(classes)
-        self.library_name = nn.Conv2d(4, classes, 1)
-        self.__dict__["auxiliary"] = self.library_name
+        self.their_head = nn.Conv2d(4, classes, 1)
+        self.__dict__["auxiliary"] = self.their_head
         self.adapter = nn.Conv2d(4, 64, 1)
 
     def forward(self, images: Tensor) -> Outputs:
         outputs = super().forward(images)
-        return replace(outputs, auxiliary=self.library_name(outputs.stages[0]) if self.training else None)
+        return replace(outputs, auxiliary=self.their_head(outputs.stages[0]) if self.training else None)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_axes_that_are_not_asked_to_be_free_are_fixed(cell: Path, tmp_path: Path
     assert record.input_shape == (2, 3, 24, 40)
     network = opened(record.path, "pt2")[0]
     assert network(torch.rand(2, 3, 24, 40)).shape == (2, 3, 24, 40)
-    with pytest.raises((AssertionError, RuntimeError), match="size|shape"):
+    with pytest.raises((AssertionError, RuntimeError), match=r"size|shape"):
         network(torch.rand(2, 3, 24, 48))
 
 
@@ -233,7 +233,7 @@ def test_what_only_training_uses_is_left_out(tmp_path: Path, format: str) -> Non
         f"model.{name}" for name in ("body.weight", "body.bias", "head.weight", "head.bias")
     }
     model = load_student(folder).model
-    assert model.library_name is not None, "the loaded student itself keeps them"
+    assert model.their_head is not None, "the loaded student itself keeps them"
 
 
 @WITHOUT_EXTRAS

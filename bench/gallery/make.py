@@ -98,6 +98,7 @@ class _Maker:
         self.folder = self.plan.run.path / FOLDER
 
     def make(self) -> Gallery:
+        """Draw what is not drawn yet; nothing where the same cells and images are."""
         inputs = gallery_inputs(self.plan, self.n)
         if not inputs["cells"]:
             return Gallery(self.folder)
