@@ -126,3 +126,10 @@ def test_the_real_lists_have_the_published_sizes(tmp_path):
     assert [len(data.split(name)) for name in data.info.splits] == [367, 101, 233]
     values = {int(value) for index in range(0, 367, 40) for value in data.split("train")[index][1].unique()}
     assert values <= {*range(11), 255}
+
+
+def test_options_that_say_where_files_lie_are_no_part_of_a_key(tmp_path, monkeypatch):
+    data = camvid(tmp_path, tmp_path / "cache")
+    assert data.key_options({"folder": "half"}) == {"folder": "half"}  # another size is another dataset
+    monkeypatch.setattr(CamVid, "paths", frozenset({"place"}))
+    assert data.key_options({"folder": "half", "place": "/disk"}) == {"folder": "half"}
