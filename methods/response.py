@@ -25,19 +25,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.method import (
-    Batch,
-    Fraction,
-    Method,
-    Outputs,
-    Pair,
-    Positive,
-    Step,
-    distribution_kl,
-    methods,
-    resize,
-    wide,
-)
+from bench.method import Batch, Fraction, Method, Outputs, Pair, Positive, Step, distribution_kl, methods, resize, wide
 
 
 def response_kl(student_logits: Tensor, teacher_logits: Tensor, size: torch.Size, tau: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.models.base import SegmentationModel, students
-from bench.models.compact import CompactMobileNetV3, EfficientNetPSP
+from bench.models.nets.compact import CompactMobileNetV3, EfficientNetPSP
 
 
 @students.register("compact_mobilenetv3")

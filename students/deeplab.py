@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bench.models.aspp import deeplabv3_cirkd, deeplabv3plus_mmseg
 from bench.models.base import SegmentationModel, students
-from bench.models.fcn import torchvision_deeplabv3
-from bench.models.knet import mmseg_r50
-from bench.models.resnet import ResNetEncoder, imagenet
+from bench.models.encoders.resnet import ResNetEncoder, imagenet
+from bench.models.heads.aspp import deeplabv3_cirkd, deeplabv3plus_mmseg
+from bench.models.heads.fcn import torchvision_deeplabv3
+from bench.models.nets.knet import mmseg_r50
 
 
 @students.register("deeplabv3_r18_cirkd")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.models.base import students
-from bench.models.espnet import Blocks, ESPNet, ESPNetC, Normalization, Skip
+from bench.models.nets.espnet import Blocks, ESPNet, ESPNetC, Normalization, Skip
 
 
 @students.register("espnet")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.models import smp_family, torchvision_family
 from bench.models.base import SegmentationModel, students
+from bench.models.libraries import smp_family, torchvision_family
 
 
 @students.register_family("smp")

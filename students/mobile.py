@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.models.base import SegmentationModel, students
-from bench.models.mobile import MobileNetV2Plus, deeplabv3_mobilenet_v2, mobilenet_v3
+from bench.models.nets.mobile import MobileNetV2Plus, deeplabv3_mobilenet_v2, mobilenet_v3
 
 
 @students.register("deeplabv3_mbv2_cirkd")

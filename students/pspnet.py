@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.models.base import SegmentationModel, students
-from bench.models.psp import CIRKD, MMSEG, SKD, pspnet
-from bench.models.resnet import ResNetEncoder, fed_bgr, imagenet
+from bench.models.encoders.resnet import ResNetEncoder, fed_bgr, imagenet
+from bench.models.heads.psp import CIRKD, MMSEG, SKD, pspnet
 
 HALF = (32, 64, 128, 256)
 """Stage widths of ResNet18(0.5)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.models.base import SegmentationModel, students
-from bench.models.segformer import SegFormer
+from bench.models.nets.segformer import SegFormer
 
 
 @students.register("segformer_b0_nvlabs")

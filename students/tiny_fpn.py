@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.models.base import students
-from bench.models.tiny_fpn import TinyFPN
+from bench.models.nets.tiny_fpn import TinyFPN
 
 
 @students.register("tiny_fpn_8")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.models.aspp import deeplabv3_cirkd, deeplabv3plus_mmseg
 from bench.models.base import SegmentationModel, teachers
-from bench.models.resnet import ResNetEncoder, imagenet
+from bench.models.encoders.resnet import ResNetEncoder, imagenet
+from bench.models.heads.aspp import deeplabv3_cirkd, deeplabv3plus_mmseg
 
 
 @teachers.register("deeplabv3_r101_cirkd")

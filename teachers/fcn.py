@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.models.base import SegmentationModel, teachers
-from bench.models.fcn import torchvision_fcn
+from bench.models.heads.fcn import torchvision_fcn
 
 
 @teachers.register("fcn_resnet50_tv")

@@ -10,7 +10,7 @@ embedding is the 512-channel feature that the kernels are applied to, before dro
 from __future__ import annotations
 
 from bench.models.base import SegmentationModel, teachers
-from bench.models.knet import mmseg_r50
+from bench.models.nets.knet import mmseg_r50
 
 
 @teachers.register("knet_fcn_r50")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.models.base import SegmentationModel, teachers
-from bench.models.mask2former import mask2former_resnet50
+from bench.models.libraries.mask2former import mask2former_resnet50
 
 
 @teachers.register("mask2former_r50")

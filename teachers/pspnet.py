@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.models.base import SegmentationModel, teachers
-from bench.models.psp import MMSEG, SEMSEG, SKD, pspnet
-from bench.models.resnet import ResNetEncoder, fed_bgr, gluon_r101, imagenet
+from bench.models.encoders.resnet import ResNetEncoder, fed_bgr, gluon_r101, imagenet
+from bench.models.heads.psp import MMSEG, SEMSEG, SKD, pspnet
 
 
 @teachers.register("pspnet_r101_skd")

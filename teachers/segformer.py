@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.models.base import SegmentationModel, teachers
-from bench.models.segformer import SegFormer
+from bench.models.nets.segformer import SegFormer
 
 
 @teachers.register("segformer_b4_cirkd")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import registry
-from bench.pytest_plugin import check_method  # noqa: F401 - the fixture, where bench is not installed
+from bench.base import registry
+from bench.train.conformance.pytest_plugin import check_method  # noqa: F401 - the fixture, where bench is not installed
 
 SHAPES = Path(__file__).parent / "plugins" / "shapes.py"
 MATRIX = {

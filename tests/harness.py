@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from bench.matrix import load_matrix
-from bench.plan import Plan
-from bench.progress import PlainReporter
-from bench.run import run_matrix
-from bench.settings import Settings
-from bench.stop import StopRequest
-from bench.store import RunFolder
+from bench.cli.screen.progress import PlainReporter
+from bench.matrix.matrix import load_matrix
+from bench.matrix.settings import Settings
+from bench.plan.groups import Plan
+from bench.store.folders import RunFolder
+from bench.train.run import run_matrix
+from bench.train.stop import StopRequest
 
 PLUGINS = Path(__file__).parent / "plugins"
 BASE: dict[str, Any] = {

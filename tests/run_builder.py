@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.store import CONFIG, HISTORY, SCHEMA, CellFolder, Record, RunFolder, digest, write_json
+from bench.base.files import digest, write_json
+from bench.store.folders import CONFIG, HISTORY, SCHEMA, CellFolder, Record, RunFolder
 
 TEACHER_SCORE = 0.72
 

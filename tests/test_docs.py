@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench import cli
-from bench.matrix import load_matrix, presets
-from bench.registry import methods
-from tests.data.test_camvid import make_camvid
+from bench.cli import main as cli
+from bench.matrix.matrix import load_matrix, presets
+from bench.method.registry import methods
+from tests.data.sets.test_camvid import make_camvid
 from tests.harness import PLUGINS, records, run, write_matrix
 
 ROOT = Path(__file__).parent.parent

@@ -33,6 +33,32 @@ def imported(path: Path, module_level_only: bool = False) -> Iterator[str]:
         pending.extend(ast.iter_child_nodes(node))
 
 
+ORDER = (
+    "base", "method", "models", "data", "tasks", "matrix", "store", "plan", "leaderboard", "train", "report", "deploy",
+    "cli",
+)  # fmt: skip
+"""The folders of ``bench`` from the ground up: each imports those before it, and itself."""
+
+
+def test_the_rooms_are_the_folders() -> None:
+    entries = {path.name for path in (ROOT / "bench").iterdir() if not path.name.startswith("__pycache__")}
+    files = {"__init__.py", "__main__.py", "py.typed"}
+    assert {entry for entry in entries if (ROOT / "bench" / entry).is_dir()} == set(ORDER)
+    assert entries - set(ORDER) <= files
+
+
+@pytest.mark.parametrize("folder", ORDER)
+def test_nothing_imports_upward(folder: str) -> None:
+    above = ORDER[ORDER.index(folder) + 1 :]
+    upward = [
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in sorted((ROOT / "bench" / folder).rglob("*.py"))
+        for module in imported(path)
+        if of(module, *(f"bench.{name}" for name in above))
+    ]
+    assert upward == []
+
+
 def of(module: str, *packages: str) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
@@ -50,7 +76,7 @@ def test_only_discovery_imports_by_name() -> None:
         or "import_module(" in path.read_text()
         or "__import__" in path.read_text()
     ]
-    assert by_name == ["bench/registry.py"]
+    assert by_name == ["bench/base/registry.py"]
 
 
 @pytest.mark.parametrize(
@@ -95,15 +121,17 @@ def reached(start: Path) -> Iterator[tuple[Path, str]]:
 @pytest.mark.parametrize(
     "name",
     [
-        "store",
+        "store/folders",
+        "store/frame",
+        "store/status",
         "leaderboard/__init__",
-        "leaderboard/images",
-        "published",
+        "leaderboard/draws",
+        "leaderboard/gate",
+        "leaderboard/compare",
         "report/__init__",
-        "report/plots",
-        "cli",
-        "results",
-        "scores",
+        "cli/main",
+        "tasks/scorings",
+        "tasks/segmentation/scores",
     ],
 )
 def test_tables_are_made_without_torch(name: str) -> None:
@@ -112,4 +140,4 @@ def test_tables_are_made_without_torch(name: str) -> None:
 
 
 def test_the_walk_would_notice_torch() -> None:
-    assert any(of(module, "torch") for _, module in reached(ROOT / "bench" / "plan.py"))
+    assert any(of(module, "torch") for _, module in reached(ROOT / "bench" / "plan" / "groups.py"))

@@ -4,88 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from bench.errors import BenchError
-from bench.registry import datasets
+from bench.base.errors import BenchError
+from bench.base.registry import datasets
+from bench.data.facts import Archive, DatasetInfo, Locations
 
 __all__ = ["Archive", "DatasetInfo", "Locations", "Samples", "SegmentationData", "datasets"]
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """Facts of a dataset that hold without its files.
-
-    Attributes:
-        class_names: K names; the position is the label value after loading.
-        palette: K RGB colours, 0..255, for drawing.
-        mean: RGB mean of the training pixels, 0..1; also what padding is filled with.
-        std: RGB standard deviation of the training pixels, 0..1.
-        ignore_index: label value after loading that is neither trained on nor scored.
-        source: where it comes from and under which licence.
-        splits: names of the splits that it has.
-        eval_split: the split that papers report.
-    """
-
-    class_names: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    source: str
-    ignore_index: int = 255
-    splits: tuple[str, ...] = ("train", "val", "test")
-    eval_split: str = "val"
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes K, the ignore label not counted."""
-        return len(self.class_names)
-
-
-@dataclass(frozen=True)
-class Locations:
-    """Folders that a dataset may use.
-
-    Attributes:
-        cache: where derived files may be written.
-        data_roots: folders to look for the dataset's own folder in; never written to.
-        base: the matrix's folder; a relative path among a dataset's options is looked up in the current folder, then
-            here.
-    """
-
-    cache: Path
-    data_roots: tuple[Path, ...] = field(default=())
-    base: Path = Path()
-
-    def find(self, text: str) -> Path:
-        """Return the file or folder that a path among the options names; it need not exist."""
-        given = Path(text).expanduser()
-        places = (given, self.base / given)
-        return next((place for place in places if place.exists()), given)
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A file to download and unpack.
-
-    Attributes:
-        url: where it is published.
-        folder: the folder under the data root that it is unpacked into; empty for the root itself.
-        bytes: its size, where known; told before the download.
-        checksum: ``md5:...``, ``sha1:...`` or ``sha256:...``, where a source for it is known.
-        licence: under which terms, in a few words.
-    """
-
-    url: str
-    folder: str = ""
-    bytes: int | None = None
-    checksum: str | None = None
-    licence: str = ""
 
 
 class Samples(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]], ABC):
@@ -135,7 +63,7 @@ class SegmentationData(ABC):
     Attributes:
         info: facts; a class attribute where they hold for every choice of options, as they do for a public dataset.
         paths: names of the options that only say where files lie; they are no part of a cell's key.
-        archives: what :mod:`bench.data.obtain` downloads and unpacks into a data root.
+        archives: what :mod:`bench.data.get.obtain` downloads and unpacks into a data root.
         manual: what a user does by hand, where nothing or not all can be downloaded.
     """
 

@@ -3,9 +3,9 @@
 from bench.leaderboard.across import AcrossBoard, AcrossRow, across_pairs
 from bench.leaderboard.build import NO_BASELINE, UNKNOWN, leaderboard
 from bench.leaderboard.protocols import dotted
+from bench.leaderboard.published import Published
 from bench.leaderboard.rows import BASELINE, Board, Row
-from bench.published import Published
-from bench.results import Plan, load, read_plan
+from bench.store.frame import Plan, load, read_plan
 
 __all__ = [
     "BASELINE",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.leaderboard.rows import BASELINE, CONFIDENCE, Board, Row
-from bench.statistics import mean_over_seeds
+from bench.leaderboard.statistics import mean_over_seeds
 
 
 @dataclass(frozen=True)

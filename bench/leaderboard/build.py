@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from bench import published
-from bench.leaderboard.methods import BySeed, Images, measure, scored_cells
+from bench.leaderboard.measure import BySeed, Images, measure, scored_cells
 from bench.leaderboard.protocols import other_protocols, placed
+from bench.leaderboard.published import matches
 from bench.leaderboard.rows import BASELINE, Board, Cell, Row
 from bench.leaderboard.significance import told_apart
-from bench.results import fps_setting
+from bench.store.frame import fps_setting
 
 UNKNOWN = "(unknown)"
 NO_BASELINE = "no baseline: gains cannot be told"
@@ -26,9 +27,9 @@ def leaderboard(cells: pd.DataFrame, images: Images | None = None) -> list[Board
     Cells of a method without teacher join every pair of their student; nothing is averaged over two protocols.
 
     Args:
-        cells: rows as from :func:`bench.results.load`.
+        cells: rows as from :func:`bench.store.frame.load`.
         images: mIoU on every draw of the split's images by cell id, as from
-            :func:`bench.leaderboard.images.resampled_cells`; without it no gain has an interval over images.
+            :func:`bench.leaderboard.draws.resampled_cells`; without it no gain has an interval over images.
 
     Returns:
         The boards in the order of their titles. Cells of which nothing is known make a last board of their own.
@@ -67,8 +68,8 @@ def _board(group: pd.DataFrame, images: Images) -> Board:
         teacher=None if pd.isna(first["teacher"]) else first["teacher"],
         student=first["student"],
         protocol=first["protocol"],
-        rows=tuple(published.beside(row, first) for row in methods if row),
-        teacher_row=published.beside(teacher, first) if teacher else None,
+        rows=tuple(beside(row, first) for row in methods if row),
+        teacher_row=beside(teacher, first) if teacher else None,
         watermark=None if baseline else NO_BASELINE,
         notes=(),
         cells=group.assign(row=group["cell_id"].map(labels)),
@@ -121,3 +122,28 @@ def _elsewhere(row: Row) -> dict[str, Any]:
     memory = "" if row.peak_mem_mib is None else f", peak memory {row.peak_mem_mib:.0f} MiB"
     note = f"measured on {row.setting}, which the column does not compare: {told}{memory}"
     return {"fps": None, "peak_mem_mib": None, "notes": (*row.notes, note)}
+
+
+def beside(row: Row, cell: Cell) -> Row:
+    """Return a row of a board with what papers report for it.
+
+    Args:
+        row: of a method, or of the teacher.
+        cell: any cell of the board.
+    """
+    names = [_name(cell[key]) for key in ("teacher_key", "student_key")]
+    teacher, student = names[0] or "", (names[1] or "") if row.method else ""
+    found = matches(str(cell["dataset_name"]), str(cell["eval_split"]), teacher, student, row.method)
+    if not found:
+        return row
+    score = row.miou_mean
+    alone = len(found) == 1  # then rows of one source share a footnote; else each says which value is whose
+    notes = tuple(
+        f"published{'' if alone else f' {100 * p.value:.2f}'} in {p.provenance}; its training may differ" for p in found
+    )
+    compared = tuple(replace(p, gap=None if score is None else score - p.value) for p in found)
+    return replace(row, published=compared, notes=(*row.notes, *notes))
+
+
+def _name(key: Any) -> str | None:
+    return str(json.loads(key)["name"]) if isinstance(key, str) else None

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.leaderboard.rows import Board
-from bench.results import shown_name
+from bench.store.frame import shown_name
 
 
 def placed(cells: pd.DataFrame) -> pd.DataFrame:

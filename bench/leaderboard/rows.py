@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.published import Published
+from bench.leaderboard.published import Published
 
 BASELINE = "none"
 CONFIDENCE = 0.95
@@ -108,7 +108,7 @@ class Board:
         teacher_row: the teacher's own scores; not ranked.
         watermark: a warning that belongs to the whole table, or None.
         notes: facts on the whole table, such as how other protocols differ.
-        cells: the cells behind the rows, as from :func:`bench.results.load`; ``row`` holds the label of their row.
+        cells: the cells behind the rows, as from :func:`bench.store.frame.load`; ``row`` holds the label of their row.
         tier_reason: how the tiers were told apart, or why all methods share one; None without any score.
         tier_alpha: probability, at most, of more than one tier where all methods are equal.
         confidence: nominal coverage of every interval.

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from bench.leaderboard.methods import Measured
+from bench.leaderboard.measure import Measured
 from bench.leaderboard.rows import Row
-from bench.statistics import Comparison, Scores, holm, tie_tiers
-from bench.statistics.tiers import Variance
+from bench.leaderboard.statistics import Comparison, Scores, holm, tie_tiers
+from bench.leaderboard.statistics.tiers import Variance
 
 ALPHA = 0.05
 SPREAD_ALPHA = 0.1

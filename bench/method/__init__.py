@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from bench.errors import Unsupported
+from bench.base.errors import Unsupported
 from bench.method.base import (
     Adversary,
     Batch,
@@ -56,7 +56,7 @@ from bench.method.maps import (
     tap_of,
     wide,
 )
-from bench.registry import methods
+from bench.method.registry import methods
 
 __all__ = [
     "Adversary",

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.errors import Unsupported
+from bench.base.errors import Unsupported
 from bench.method.base import Adversary, Batch, Outputs, Pair, Step
 from bench.method.maps import wide
 

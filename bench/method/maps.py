@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.errors import Unsupported
+from bench.base.errors import Unsupported
 from bench.method.base import Outputs, OutputSpec, Pair, TapSpec
 
 OneTap = Literal["logits", "embedding", "stages"]

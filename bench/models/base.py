@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
+from bench.base.registry import students, teachers
 from bench.method import Outputs, OutputSpec, TapSpec
-from bench.models.pretrained import Pretrained
-from bench.registry import students, teachers
+from bench.models.weights.pretrained import Pretrained
 
 __all__ = ["Pretrained", "SegmentationModel", "build_model", "count_parameters", "output_spec", "students", "teachers"]
 

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
+from bench.base.files import write_problem, write_text
 from bench.leaderboard import Board, Plan, leaderboard, load, read_plan
-from bench.leaderboard.images import CACHE, resampled_cells
+from bench.leaderboard.draws import CACHE, resampled_cells
 from bench.report.figures.measured import finished
-from bench.report.latex import latex
-from bench.report.markdown import markdown
-from bench.report.page import write_page
-from bench.report.plots import read_curves, write_plots
-from bench.report.tables import csv
-from bench.report.webtable import web_table
-from bench.store import RunFolder, write_problem, write_text
+from bench.report.figures.plots import read_curves, write_plots
+from bench.report.page.page import write_page
+from bench.report.text.latex import latex
+from bench.report.text.markdown import markdown
+from bench.report.text.tables import csv
+from bench.report.text.webtable import web_table
+from bench.store.folders import RunFolder
 
 __all__ = ["Report", "build_report"]
 

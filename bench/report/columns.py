@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bench.base.text import one_line
 from bench.leaderboard import BASELINE, AcrossRow, Board, Row
-from bench.text import one_line
 
 NOT_DEFINED = "—"
 

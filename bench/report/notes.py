@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.leaderboard import BASELINE, Board
-from bench.scores import ABSENT_CLASS_POLICY
+from bench.tasks.segmentation.scores import ABSENT_CLASS_POLICY
 
 
 def reading_notes(board: Board) -> list[str]:

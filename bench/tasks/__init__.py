@@ -1,1 +1,1 @@
-"""What depends on the kind of prediction: criterion, evaluator, primary metric."""
+"""What depends on the kind of prediction: one folder a task."""

@@ -6,7 +6,7 @@ import argparse
 
 import torch
 
-from bench.environment import device_name
+from bench.base.environment import device_name
 from tests.benchmarks.kernels import NAMES, kernel, median_ms, peak_mib
 
 

@@ -19,17 +19,19 @@ import torch.nn.functional as F
 from PIL import Image
 from skimage import data as photographs
 
-from bench.data.base import DatasetInfo, Locations, Samples
-from bench.data.cache import GIB, keep_decoded
-from bench.data.camvid import CamVid
-from bench.data.files import FilePair, FileSamples
-from bench.data.labels import IndexLabels
-from bench.data.loader import BatchOrder, train_loader
-from bench.data.transforms import Augment, build_train_transform
-from bench.environment import device_name
-from bench.errors import BenchError
+from bench.base.environment import device_name
+from bench.base.errors import BenchError
+from bench.base.registry import discover
+from bench.data.base import Samples
+from bench.data.facts import DatasetInfo, Locations
+from bench.data.feed.augment import Augment
+from bench.data.feed.cache import GIB, keep_decoded
+from bench.data.feed.loader import BatchOrder, train_loader
+from bench.data.feed.transforms import build_train_transform
+from bench.data.read.files import FilePair, FileSamples
+from bench.data.read.labels import IndexLabels
+from bench.data.sets.camvid import CamVid
 from bench.models.base import build_model
-from bench.registry import discover
 
 HEIGHT, WIDTH, BATCH = 360, 480, 8
 AUGMENT = Augment(scale=(0.5, 2.0), crop=(360, 360), flip=0.5)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import torch
 
+from bench.base.registry import discover
 from bench.method import Batch, Method, Outputs, OutputSpec, Pair, Step, TapSpec
-from bench.options import defaults
-from bench.registry import discover, methods
+from bench.method.registry import methods
 from tests.benchmarks.memory import PeakMemory
 
 discover()
@@ -39,8 +39,9 @@ def outputs(seed: int, device: str = "cpu") -> Outputs:
 def kernel(name: str, device: str = "cpu") -> Callable[[], None]:
     """Return a step of a method with its defaults: terms, backward, and the adversaries' own losses and backward."""
     torch.manual_seed(0)
-    builder = methods.get(name).builder
-    method: Method = builder(Pair(CLASSES, 255, SPEC, SPEC, SIZE), **defaults(builder)).to(device).train()
+    entry = methods.get(name)
+    method: Method = entry.builder(Pair(CLASSES, 255, SPEC, SPEC, SIZE), **entry.options.defaults())
+    method.to(device).train()
     student, teacher = outputs(0, device), outputs(1, device).detach()
     leaves = [student.logits, student.embedding, *student.stages]
     batch = Batch(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.data.cache import GIB, keep_decoded
+from bench.data.feed.cache import GIB, keep_decoded
 from tests.benchmarks.data import BATCH, batches, find_source, read_all, share_waiting
 
 N = 16

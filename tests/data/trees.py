@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.base import Locations
-from bench.data.palette import voc_colormap
-from bench.errors import BenchError
+from bench.base.errors import BenchError
+from bench.data.facts import Locations
+from bench.data.read.palette import voc_colormap
 
 RNG = np.random.RandomState(0)
 

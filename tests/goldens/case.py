@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.base.registry import discover
 from bench.method import Batch, Method, Outputs, OutputSpec, Pair, Step, TapSpec
-from bench.options import resolve
-from bench.registry import discover, methods
+from bench.method.registry import methods
 from tests.goldens.load_golden import compare, make_inputs
 
 IGNORE = 255
@@ -97,8 +97,8 @@ class Case:
             spec_of(teacher, size[0]),
             (int(size[0]), int(size[1])),
         )
-        builder = methods.get(name).builder
-        method: Method = builder(pair, **resolve(builder, options))
+        entry = methods.get(name)
+        method: Method = entry.builder(pair, **entry.options.resolve(options))
         return method.to(self.dtype).train()
 
     def terms(

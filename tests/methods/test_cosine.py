@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.base.options import Options
 from bench.method import Batch, Outputs, OutputSpec, Pair, Step, TapSpec, Unsupported
-from bench.options import resolve
 from methods.cosine import Cosine, cosine_distance
 
 
@@ -31,7 +31,7 @@ def test_the_first_the_second_and_the_last_stage_meet_the_teachers_first_three()
 
 
 def test_the_mean_over_the_chosen_levels():
-    options = resolve(Cosine, {"student_stages": [1, 0], "teacher_stages": [-1, 1], "weight": 3})
+    options = Options.of(Cosine).resolve({"student_stages": [1, 0], "teacher_stages": [-1, 1], "weight": 3})
     method = Cosine(pair(spec(2, 3), spec(4, 5, 6)), **options)
     students = (draw(2, 2, 8, 8), draw(2, 3, 4, 4))
     teachers = (draw(2, 4, 8, 8), draw(2, 5, 4, 4, seed=1), draw(2, 6, 2, 2, seed=2))

@@ -6,14 +6,14 @@ import inspect
 
 import pytest
 
-from bench.conformance.models import EQUAL, STRIDED
-from bench.conformance.robust import not_finite
-from bench.conformance.scene import Situation
-from bench.conformance.subject import Rehearsal, Subject
-from bench.errors import Unsupported
-from bench.options import resolve
-from bench.pytest_plugin import CheckMethod
-from bench.registry import discover, methods
+from bench.base.errors import Unsupported
+from bench.base.registry import discover
+from bench.method.registry import methods
+from bench.train.conformance.models import EQUAL, STRIDED
+from bench.train.conformance.pytest_plugin import CheckMethod
+from bench.train.conformance.robust import not_finite
+from bench.train.conformance.scene import Situation
+from bench.train.conformance.subject import Rehearsal, Subject
 
 discover()
 NAMES = [name for name in methods.names() if methods.get(name).builder.__module__.startswith("methods.")]
@@ -22,7 +22,7 @@ OTHERS = [name for name in NAMES if name != "none"]
 
 def subject(name: str, **options: object) -> Subject:
     entry = methods.get(name)
-    found = Subject(entry, resolve(entry.builder, options))
+    found = Subject(entry, entry.options.resolve(options))
     found.accepted.append(EQUAL)
     return found
 

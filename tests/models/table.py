@@ -8,9 +8,8 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.base.registry import discover, students
 from bench.models.base import build_model, count_parameters
-from bench.options import defaults
-from bench.registry import discover, students
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published" / "models.csv"
 HEADER = "| model | classes | params | at inference | GMACs | at | published | why they differ |"
@@ -19,7 +18,7 @@ RULE = "| --- | ---: | ---: | ---: | ---: | --- | --- | --- |"
 
 def row(entry: pd.Series) -> str:
     """Return one line: parameters and MACs of ours, counted now, beside a published figure."""
-    options = defaults(students.get(entry["model"]).builder)
+    options = students.get(entry["model"]).options.defaults()
     model = build_model(entry["model"], int(entry["classes"]), options, device="meta").train()
     total, inference = sum(one.numel() for one in model.parameters()), count_parameters(model)
     size = entry["input"] or "512x512"

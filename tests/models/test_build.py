@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.cells import InputSpec, ModelSpec
-from bench.data.base import Locations
-from bench.errors import BenchError
-from bench.matrix import load_matrix
+from bench.base.errors import BenchError
+from bench.data.facts import Locations
+from bench.matrix.cell import InputSpec, ModelSpec
+from bench.matrix.matrix import load_matrix
+from bench.matrix.settings import Settings
 from bench.models.base import IMAGENET_MEAN, IMAGENET_STD
-from bench.models.build import build_spec
-from bench.plan import build_plan
-from bench.settings import Settings
-from bench.train import Views
-from bench.trainee import Setting
+from bench.plan.build import build_spec
+from bench.plan.groups import build_plan
+from bench.train.batches import Views
+from bench.train.trainee import Setting
 from tests.harness import run, write_matrix
 
 

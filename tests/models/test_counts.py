@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
+from bench.base.registry import discover, students
 from bench.models.base import SegmentationModel, build_model, count_parameters, output_spec
-from bench.registry import discover, students
 
 discover()
 CARDS: dict[str, dict[str, Any]] = {

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
+from bench.base.registry import discover
 from bench.models.base import build_model
-from bench.models.espnet import NORMALIZATIONS, ESPNet, ESPNetC, Normalization
-from bench.registry import discover
-from bench.weights import load_into, read_weights
+from bench.models.nets.espnet import NORMALIZATIONS, ESPNet, ESPNetC, Normalization
+from bench.models.weights.reading import load_into, read_weights
 
 discover()
 

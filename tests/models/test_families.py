@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torchvision import models
 
-from bench.errors import BenchError
-from bench.matrix import load_matrix
+from bench.base.errors import BenchError
+from bench.base.registry import discover, students
+from bench.matrix.matrix import load_matrix
+from bench.matrix.settings import Settings
 from bench.models.base import SegmentationModel, build_model, count_parameters, output_spec
-from bench.plan import build_plan
-from bench.registry import discover, students
-from bench.settings import Settings
-from bench.weights import load_into
+from bench.models.weights.reading import load_into
+from bench.plan.groups import build_plan
 from tests.harness import write_matrix
 
 discover()

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
+from bench.base.registry import discover
 from bench.models.base import SegmentationModel, build_model, count_parameters, output_spec
-from bench.registry import discover
-from bench.weights import load_into, require_fit
+from bench.models.weights.reading import load_into, require_fit
 
 discover()
 CPU_MODELS = {

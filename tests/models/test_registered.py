@@ -11,11 +11,11 @@ import pytest
 import torch
 from torchvision.models.segmentation import FCN_ResNet50_Weights
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
+from bench.base.options import Options
+from bench.base.registry import discover, students, teachers
 from bench.method import Outputs
 from bench.models.base import SegmentationModel, build_model, output_spec
-from bench.options import schema
-from bench.registry import discover, students, teachers
 from tests.models.table import HEADER, RULE, published, row
 
 discover()
@@ -24,7 +24,7 @@ NAMES = [entry.name for entry in (*students, *teachers) if not entry.name.starts
 
 @cache
 def on_meta(name: str, num_classes: int = 5) -> SegmentationModel:
-    options = {"pretrained": False} if "pretrained" in schema(students.get(name).builder).model_fields else {}
+    options = {"pretrained": False} if "pretrained" in students.get(name).options.schema.model_fields else {}
     try:
         return build_model(name, num_classes, options, device="meta")
     except BenchError as error:
@@ -69,7 +69,7 @@ def test_the_number_of_classes_is_what_was_asked_for(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_pretrained_weights_name_a_part_and_a_file_with_a_url(name):
     builder = students.get(name).builder
-    if "pretrained" not in schema(builder).model_fields:
+    if "pretrained" not in Options.of(builder).schema.model_fields:
         pytest.skip("has no published weights to start from")
     try:
         model = build_model(name, 5, {"pretrained": True}, device="meta")

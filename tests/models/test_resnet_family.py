@@ -14,12 +14,12 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
+from bench.base.registry import discover
 from bench.models.base import SegmentationModel, build_model, count_parameters
-from bench.models.knet import KernelUpdateHead
-from bench.models.psp import PyramidPooling
-from bench.models.resnet import Dilation, ResNetEncoder, Stem, imagenet
-from bench.registry import discover
-from bench.weights import require_fit
+from bench.models.encoders.resnet import Dilation, ResNetEncoder, Stem, imagenet
+from bench.models.heads.psp import PyramidPooling
+from bench.models.nets.knet import KernelUpdateHead
+from bench.models.weights.reading import require_fit
 
 discover()
 K = 5

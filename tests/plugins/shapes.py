@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torchvision import tv_tensors
 
-from bench.data.base import DatasetInfo, Samples, SegmentationData, datasets
+from bench.data.base import Samples, SegmentationData, datasets
+from bench.data.facts import DatasetInfo
 from bench.method import Outputs
 from bench.models.base import SegmentationModel, students, teachers
 

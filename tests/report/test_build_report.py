@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import BenchError
+from bench.base.errors import BenchError
+from bench.base.files import write_json
 from bench.report import build_report
-from bench.store import HISTORY, RESULT, RunFolder, seal, write_json
-from tests.report.page_run import fill
+from bench.store.folders import HISTORY, RESULT, RunFolder, seal
+from tests.report.page.page_run import fill
 from tests.run_builder import RunBuilder
 
 TABLES = ["leaderboard.md", "leaderboard.csv", "leaderboard.tex", "leaderboard.html"]
@@ -86,11 +87,11 @@ def test_report_does_not_import_torch(tmp_path: Path) -> None:
         "import io, pathlib, sys\n"
         "from rich.console import Console\n"
         "from bench.report import build_report\n"
-        "from bench.report.terminal import print_boards\n"
-        "from bench.store import RunFolder\n"
+        "from bench.cli.screen.boards import print_boards\n"
+        "from bench.store.folders import RunFolder\n"
         "report = build_report(RunFolder(pathlib.Path(sys.argv[1])))\n"
         "print_boards(report.boards, Console(file=io.StringIO()))\n"
-        "import bench.scores\n"
+        "import bench.tasks.segmentation.scores\n"
         "assert 'torch' not in sys.modules\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "print(len(report.boards))\n"

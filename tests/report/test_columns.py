@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.base.text import one_line
 from bench.leaderboard import Row
 from bench.report.columns import COLUMNS, percent, quantity, spread, states
-from bench.text import one_line
 
 
 @pytest.mark.parametrize(

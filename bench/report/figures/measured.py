@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.leaderboard import BASELINE, Board, Row
-from bench.leaderboard.methods import scored_cells
+from bench.leaderboard.measure import scored_cells
 from bench.leaderboard.rows import Cell
-from bench.store import HISTORY
+from bench.store.folders import HISTORY
 
 MOST_BOARDS = 8
 MOST_ROWS = 120

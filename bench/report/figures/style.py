@@ -20,9 +20,9 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from bench.base.text import one_line
 from bench.leaderboard import BASELINE, Row
 from bench.report.columns import quantity
-from bench.text import one_line
 
 Kind = Literal["png", "svg", "pdf"]
 KINDS: tuple[Kind, ...] = ("png", "svg", "pdf")

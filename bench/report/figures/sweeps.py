@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import Transform, offset_copy
 
+from bench.base.files import canonical
 from bench.leaderboard import BASELINE, Board, Row
 from bench.leaderboard.protocols import dotted
 from bench.report.figures.measured import boards_note, finished, seed_gains
@@ -32,7 +33,6 @@ from bench.report.figures.style import (
     plain,
     text_width,
 )
-from bench.store import canonical
 
 MOST_PANELS = 18
 """Panels of one board."""

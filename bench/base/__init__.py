@@ -1,0 +1,1 @@
+"""What knows nothing of the field: errors, text, names, options, files, devices."""

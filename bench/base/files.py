@@ -1,0 +1,124 @@
+"""Files: canonical JSON, digests, atomic writes, the sentence for a failed one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from bench.base.errors import BenchError
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any, length: int = 64) -> str:
+    """Return the first ``length`` hex digits of the SHA-256 of a value's canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:length]
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file so that a reader sees the old content or the new, never half.
+
+    Args:
+        path: the file.
+        write: called with the temporary binary file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:  # with the permissions of any new file, which mkstemp would narrow
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # not every file system syncs folders
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON atomically; NaN and infinities become null."""
+    write_text(path, json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def require_writable(folder: Path) -> None:
+    """Make the folder and try a write in it.
+
+    Raises:
+        BenchError: it cannot be made or written to, or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"0" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise BenchError(write_problem(folder, error)) from error
+
+
+def write_problem(path: Path, error: OSError) -> str:
+    """Return the sentence for a failed write, with the free space where the disk is full."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        free_mib = shutil.disk_usage(existing).free / 2**20
+        return f"no disk space for {path}: {free_mib:.1f} MiB free. Free some, or choose another --results folder."
+    return f"cannot write to {path}: {error.strerror or error}. Choose another --results folder."
+
+
+def require_space(folder: Path, needed_bytes: int) -> None:
+    """Refuse a run that cannot fit.
+
+    Raises:
+        BenchError: less than ``needed_bytes`` is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise BenchError(
+            f"not enough disk space in {folder}: {free / 2**20:.0f} MiB free, "
+            f"about {needed_bytes / 2**20:.0f} MiB needed. "
+            "Free some, or choose another --results folder."
+        )

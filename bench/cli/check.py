@@ -1,0 +1,100 @@
+"""``check``: whether a run is worse than the references that it is held against."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.base.errors import EXIT_DONE, BenchError, NotComparable
+from bench.cli.screen.terminal import console, say
+from bench.leaderboard.thresholds import METRICS, Threshold, parse
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A result folder, such as results/quick.")]
+
+
+def check(
+    run: RunArgument,
+    baseline: Annotated[
+        Path, typer.Option(metavar="FILE", help="Reference scores, such as results/baselines/quick.json.")
+    ],
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EXPR",
+            help=f"Fail where a difference in points does this, as in 'miou < -1.0'; of {', '.join(METRICS)}. "
+            "Repeatable. Without one, a row with a single common seed fails below -5 points of mIoU.",
+        ),
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Level of the test over all rows together.")] = 0.05,
+    margin: Annotated[float, typer.Option(min=0, help="Points within which a difference does not matter.")] = 0.0,
+    require_all: Annotated[
+        bool, typer.Option("--require-all", help="Fail where a row or a seed of the baseline is not in the run.")
+    ] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Write the scores of the run to the file, after telling the difference.")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report.")] = None,
+    github: Annotated[bool, typer.Option("--github", help="Print annotations for GitHub Actions.")] = False,
+    json_: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all of it as JSON.")] = None,
+) -> None:
+    """Hold a run against reference scores: exit code 3 where a method is worse, 4 where nothing could be compared."""
+    from bench.base.files import write_json
+    from bench.cli.screen.check import gate_record, github_annotations, print_gate, write_junit
+    from bench.leaderboard.arms import read_arms, require_run
+    from bench.leaderboard.baseline import read_baseline, write_baseline
+    from bench.leaderboard.gate import Rules, lowered
+    from bench.leaderboard.gate import check as hold
+
+    rules = Rules(_level(alpha), margin, tuple(_thresholds(fail_on or [])), require_all)
+    arms = read_arms(require_run(run))
+    name = run.resolve().name
+    reference = None
+    try:
+        reference = read_baseline(baseline)
+    except NotComparable:
+        if not update:
+            raise
+    gate = hold(arms, reference.arms if reference else (), rules)
+    if reference is not None:
+        say(f"{name} against {baseline}: {reference.run} of {reference.created}")
+    print_gate(gate, console())
+    if github:
+        say(*github_annotations(gate))
+    if junit is not None:
+        write_junit(junit, gate, name)
+        say(f"wrote {junit}")
+    if json_ is not None:
+        write_json(json_, gate_record(gate, name, str(baseline)))
+        say(f"wrote {json_}")
+    if update:
+        say(*(f"note: {note}" for note in lowered(gate)))
+        write_baseline(baseline, arms.arms, name, datetime.now(UTC).isoformat(timespec="seconds"))
+        say(f"wrote {baseline}")
+    raise typer.Exit(EXIT_DONE if update else gate.exit_code)
+
+
+def _level(alpha: float) -> float:
+    if not 0 < alpha < 1:
+        raise BenchError(f"--alpha {alpha:g}: a level is between 0 and 1, as in --alpha 0.05")
+    return alpha
+
+
+def _thresholds(texts: list[str]) -> list[Threshold]:
+    found: list[Threshold] = []
+    problems: list[str] = []
+    for text in texts:
+        try:
+            found.append(parse(text))
+        except BenchError as error:
+            problems += error.problems
+    if problems:
+        raise BenchError(*problems)
+    return found
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(check)

@@ -1,0 +1,91 @@
+"""The command line: one thin function a command. What needs torch is imported inside the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench import __version__
+from bench.base.errors import BenchError, Interrupted
+from bench.cli import (
+    check,
+    check_method,
+    compare,
+    data,
+    deploy,
+    evaluate,
+    gallery,
+    init,
+    models,
+    plan,
+    report,
+    run,
+    status,
+)
+from bench.cli import list as list_
+from bench.cli.screen import terminal
+
+app = typer.Typer(
+    name="bench",
+    help="Fair comparison of knowledge-distillation methods for dense prediction.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+for _module in (
+    run,
+    plan,
+    list_,
+    models,
+    report,
+    check_method,
+    evaluate,
+    check,
+    compare,
+    status,
+    data,
+    init,
+    gallery,
+    deploy,
+):
+    _module.add_to(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in its message and exit code 2, without a traceback."""
+    error_console = terminal.console(stderr=True)
+    try:
+        app()
+    except BenchError as error:
+        for problem in error.problems:
+            error_console.print(f"error: {problem}", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(error.exit_code) from None
+    except Interrupted as stop:
+        error_console.print("stopped; everything is checkpointed. The same command goes on from here.")
+        raise SystemExit(stop.exit_code) from None
+    except OSError as error:
+        from bench.base.files import write_problem
+
+        if error.filename is None and error.errno is None:
+            raise
+        problem = write_problem(Path(str(error.filename or ".")), error)
+        error_console.print(f"error: {problem}", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(BenchError.exit_code) from None

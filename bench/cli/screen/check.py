@@ -1,0 +1,204 @@
+"""What a check found, for people, for GitHub's annotations, as JUnit XML and as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.base.files import write_atomic
+from bench.base.text import one_line
+from bench.leaderboard.gate import Checked, Finding, Gate
+from bench.report.columns import percent
+from bench.store.folders import Record
+
+SCHEMA = 1
+
+_STYLES = {Finding.WORSE: "bold red", Finding.LOST: "bold red", Finding.BETTER: "green", Finding.SAME: "dim"}
+_SKIPPED = (Finding.NEW, Finding.MISSING, Finding.NOT_COMPARABLE)
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def print_gate(gate: Gate, console: Console) -> None:
+    """Print a table for each dataset and pair, what is to be said of single rows, and one sentence on the whole."""
+    for place in dict.fromkeys(row.place for row in gate.rows):
+        found = [row for row in gate.rows if row.place == place]
+        console.print()
+        console.print(Text(one_line(place), style="bold"))
+        console.print(_table(found, console.width))
+        for row in found:
+            for reason in row.reasons:
+                console.print(Text(f" {one_line(row.name, 60)}: {one_line(reason, 300)}"), soft_wrap=True)
+    console.print()
+    for note in gate.notes:
+        console.print(Text(f"note: {one_line(note, 300)}"), soft_wrap=True)
+    failed = any(row.regression for row in gate.rows)
+    console.print(Text(gate.summary, style="bold red" if failed else "bold"), soft_wrap=True)
+
+
+def _table(rows: list[Checked], width: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
+    table.add_column("Method", overflow="fold", max_width=max(12, width // 3))
+    for heading in ("n", "Baseline (%)", "Run (%)", "Difference (points)", "p (Holm)"):
+        table.add_column(heading, justify="right", overflow="fold")
+    table.add_column("Finding")
+    for row in rows:
+        # Text, not str: a str would be read as markup, and a method may be called "[red]"
+        finding = Text(_verdict(row), style=_STYLES.get(row.finding, "bold red" if row.regression else ""))
+        table.add_row(Text(one_line(row.name, 80)), *(Text(cell) for cell in _numbers(row)), finding)
+    return table
+
+
+def _verdict(row: Checked) -> str:
+    if row.crossed:
+        return f"{row.finding}, threshold crossed"
+    return f"{row.finding}, but required" if row.required else str(row.finding)
+
+
+def _numbers(row: Checked) -> tuple[str, ...]:
+    means, judgement = row.means.get("miou"), row.judgement
+    if means is None or judgement is None:
+        sides = (arm and list(arm.known().values()) for arm in (row.reference, row.current))
+        before, now = (percent(sum(side) / len(side)) if side else "" for side in sides)
+        return "", before, now, "", ""
+    difference = judgement.difference
+    mine, theirs = difference.n
+    n = str(mine) if difference.test == "paired" else f"{theirs} v {mine}"
+    told = f"{means.points:+.2f}" if means.points else "0"
+    if difference.interval is not None and difference.p != 1:
+        told += f" [{100 * difference.interval.low:+.2f}, {100 * difference.interval.high:+.2f}]"
+    p = "" if judgement.p_adjusted is None else f"{judgement.p_adjusted:.2g}"
+    return n, percent(means.reference), percent(means.current), told, p
+
+
+def sentence(row: Checked) -> str:
+    """Return what was found of a row in one line."""
+    means = row.means.get("miou")
+    moved = ""
+    if means is not None:
+        moved = f", mIoU {100 * means.reference:.2f} -> {100 * means.current:.2f} ({means.points:+.2f} points)"
+    return "; ".join([f"{row.finding}{moved}", *row.reasons])
+
+
+def github_annotations(gate: Gate) -> Iterator[str]:
+    """Yield workflow commands of GitHub Actions: an error a regression, a warning for what was not compared."""
+    for row in gate.rows:
+        if row.regression or row.finding in (Finding.MISSING, Finding.NOT_COMPARABLE):
+            kind = "error" if row.regression else "warning"
+            title = _property(one_line(f"{row.place}: {row.name}", 200))
+            yield f"::{kind} title={title}::{_data(one_line(sentence(row), 1000))}"
+    kind = "error" if gate.exit_code else "notice"
+    yield f"::{kind} title=bench check::{_data(one_line(gate.summary))}"
+
+
+def _data(text: str) -> str:
+    """Escape a message as GitHub's runner reads it back."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def write_junit(path: Path, gate: Gate, run: str) -> None:
+    """Write one test case a row: a failure where it is worse, an error where its score is lost.
+
+    New, missing and not comparable rows are skipped, unless they are required.
+    """
+    counts = {"failures": 0, "errors": 0, "skipped": 0}
+    suite = ElementTree.Element("testsuite", name=_legal(f"bench check {run}"), tests=str(len(gate.rows)), time="0")
+    for row in gate.rows:
+        case = ElementTree.SubElement(suite, "testcase", classname=_legal(row.place), name=_legal(row.name), time="0")
+        kind = _outcome(row)
+        if kind is not None:
+            counts[{"failure": "failures", "error": "errors"}.get(kind, kind)] += 1
+            message = _legal(sentence(row))
+            ElementTree.SubElement(case, kind, message=message, type=str(row.finding)).text = message
+        else:
+            ElementTree.SubElement(case, "system-out").text = _legal(sentence(row))
+    for name, count in counts.items():
+        suite.set(name, str(count))
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    write_atomic(path, lambda file: ElementTree.ElementTree(root).write(file, encoding="utf-8", xml_declaration=True))
+
+
+def _outcome(row: Checked) -> str | None:
+    if row.finding is Finding.LOST:
+        return "error"
+    if row.regression:
+        return "failure"
+    return "skipped" if row.finding in _SKIPPED else None
+
+
+def _legal(text: str) -> str:
+    """Return the text without characters that XML 1.0 cannot hold."""
+    return _NOT_IN_XML.sub("", text)
+
+
+def gate_record(gate: Gate, run: str, baseline: str) -> Record:
+    """Return the whole check for other programs; differences and intervals in points, scores as ratios."""
+    return {
+        "schema": SCHEMA,
+        "run": run,
+        "baseline": baseline,
+        "exit_code": gate.exit_code,
+        "summary": gate.summary,
+        "rules": {
+            "alpha": gate.rules.alpha,
+            "margin": gate.rules.margin,
+            "fail_on": [str(threshold) for threshold in gate.rules.thresholds],
+            "single_seed_points": gate.rules.single_seed,
+            "require_all": gate.rules.require_all,
+        },
+        "notes": list(gate.notes),
+        "rows": [_row(row) for row in gate.rows],
+    }
+
+
+def _row(row: Checked) -> Record:
+    arm = row.reference or row.current
+    assert arm is not None
+    identity = arm.identity
+    parts = {name: json.loads(getattr(identity, name)) for name in ("dataset", "teacher", "student", "method")}
+    return {
+        **parts,
+        "label": identity.label,
+        "finding": str(row.finding),
+        "regression": row.regression,
+        "reasons": list(row.reasons),
+        "test": _test(row),
+        "metrics": {
+            metric: {"baseline": means.reference, "run": means.current, "difference": means.points}
+            for metric, means in row.means.items()
+        },
+        "scores": {
+            side: None if arm is None else {str(seed): value for seed, value in arm.scores().items()}
+            for side, arm in (("baseline", row.reference), ("run", row.current))
+        },
+    }
+
+
+def _test(row: Checked) -> dict[str, Any] | None:
+    if row.judgement is None:
+        return None
+    difference = row.judgement.difference
+    interval = difference.interval
+    return {
+        "kind": difference.test,
+        "n": list(difference.n),
+        "difference": None if difference.mean is None else 100 * difference.mean,
+        "interval": None if interval is None else [100 * interval.low, 100 * interval.high],
+        "p": difference.p,
+        "p_holm": row.judgement.p_adjusted,
+        "reason": None if row.judgement.reason is None else str(row.judgement.reason),
+    }

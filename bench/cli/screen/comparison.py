@@ -1,0 +1,110 @@
+"""Two runs side by side, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.base.text import one_line
+from bench.leaderboard.compare import Compared, ComparedRuns
+from bench.leaderboard.gate import differences
+from bench.leaderboard.statistics import Interval
+from bench.report.columns import percent
+from bench.store.folders import Record
+
+SCHEMA = 1
+READING = (
+    "Difference: second minus first, in points of mIoU, over the seeds that both have.",
+    "Seeds: 95 % Student-t interval and paired t-test, Holm-adjusted over all rows; one seed has neither.",
+    "Images: 95 % paired bootstrap over the images of the split; it tells nothing about other seeds.",
+)
+
+
+def print_comparison(found: ComparedRuns, runs: tuple[str, str], console: Console) -> None:
+    """Print a table for each dataset and pair, what differs between the runs, and rows without counterpart."""
+    for place in dict.fromkeys(row.place for row in found.rows):
+        rows = [row for row in found.rows if row.place == place]
+        console.print()
+        console.print(Text(one_line(place), style="bold"))
+        console.print(_table(rows, runs, console.width))
+        for row in rows:
+            if row.differing:
+                told = differences(row.differing, f"in {runs[0]}", f"in {runs[1]}")
+                _line(console, f" {one_line(row.name, 60)}: not under one protocol: {told}")
+    console.print()
+    if found.rows:
+        for line in READING:
+            _line(console, line)
+    for name, (before, now) in found.apart.items():
+        _line(console, f"differs: {name}: {before} in {runs[0]}, {now} in {runs[1]}")
+    for left in found.alone:
+        where = "in both" if left.side is None else f"only in {runs[left.side]}"
+        _line(console, f"not compared: {left.place}: {left.name}: {where}: {left.reason}")
+    if not found.rows:
+        _line(console, "the runs have no finished cell in common: nothing was compared", "bold red")
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    lead = " " if text.startswith(" ") else ""
+    console.print(Text(lead + one_line(text, 400), style=style), soft_wrap=True)
+
+
+def _table(rows: Sequence[Compared], runs: tuple[str, str], width: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
+    table.add_column("Method", overflow="fold", max_width=max(12, width // 4))
+    for heading in ("n", *(f"{one_line(run, 20)} (%)" for run in runs), "Difference", "Seeds", "p (Holm)", "Images"):
+        table.add_column(heading, justify="right", overflow="fold")
+    for row in rows:
+        first, second = (sum(arm.known()[s] for s in row.seeds) / len(row.seeds) for arm in (row.first, row.second))
+        cells = (
+            str(len(row.seeds)),
+            percent(first),
+            percent(second),
+            f"{100 * (second - first):+.2f}" if second != first else "0",
+            _interval(row.difference.interval),
+            "" if row.p_holm is None else f"{row.p_holm:.2g}",
+            _interval(row.images.interval if row.images else None),
+        )
+        table.add_row(Text(one_line(row.name, 80)), *(Text(cell) for cell in cells))
+    return table
+
+
+def _interval(interval: Interval | None) -> str:
+    return "—" if interval is None else f"[{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
+
+
+def comparison_record(found: ComparedRuns, runs: tuple[str, str]) -> Record:
+    """Return the whole comparison for other programs; differences and intervals in points, scores as ratios."""
+    return {
+        "schema": SCHEMA,
+        "runs": list(runs),
+        "exit_code": found.exit_code,
+        "rows": [_row(row) for row in found.rows],
+        "alone": [{**vars(row), "run": None if row.side is None else runs[row.side]} for row in found.alone],
+        "differs": {name: list(sides) for name, sides in found.apart.items()},
+    }
+
+
+def _row(row: Compared) -> Record:
+    identity, difference = row.first.identity, row.difference
+    return {
+        **{name: json.loads(getattr(identity, name)) for name in ("dataset", "teacher", "student", "method")},
+        "label": identity.label,
+        "seeds": list(row.seeds),
+        "scores": [[arm.known()[seed] for seed in row.seeds] for arm in (row.first, row.second)],
+        "difference": None if difference.mean is None else 100 * difference.mean,
+        "interval": _points(difference.interval),
+        "p": difference.p,
+        "p_holm": row.p_holm,
+        "images_interval": _points(row.images.interval if row.images else None),
+        "differing": {path: list(sides) for path, sides in row.differing.items()},
+    }
+
+
+def _points(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [100 * interval.low, 100 * interval.high]

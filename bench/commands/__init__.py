@@ -1,1 +1,0 @@
-"""Commands of the command line that live outside ``bench.cli``."""

@@ -1,0 +1,1 @@
+"""Batches: decoded pixels, augmentation, loading."""

@@ -1,0 +1,214 @@
+"""Decoded images, kept as memory-mapped bytes: decoding costs more than a small student's step."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import shutil
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from torchvision import tv_tensors
+
+from bench.base.errors import BenchError
+from bench.base.files import digest, write_json
+from bench.data.base import Samples
+from bench.data.read.files import FileSamples
+from bench.data.read.reading import read_size
+
+GIB = 2**30
+KEPT_FREE = GIB
+"""Bytes of the disk that a cache never takes."""
+_CHANNELS = 4
+"""Bytes a pixel: red, green, blue and the label."""
+_PRESENT = 1 << 32
+_PIXELS, _SUMS, _SIZES = "pixels.bin", "sums.bin", "sizes.json"
+
+
+class Decision(NamedTuple):
+    """What became of the wish to keep a split decoded."""
+
+    samples: Samples
+    message: str
+
+
+class DecodedSamples(Samples):
+    """One split whose decoded pixels are kept in a file; what is not there yet is decoded and added.
+
+    Every sample carries a checksum that is written after its pixels and verified at its first reading, so that a kill
+    at any moment, a full disk or a damaged block costs a decoding and never a wrong pixel. Any number of processes may
+    read and fill the same files: all of them write the same bytes.
+
+    Args:
+        samples: what to decode.
+        folder: where the files lie, made by :func:`prepare_folder`.
+        sizes: n x 2 heights and widths.
+    """
+
+    def __init__(self, samples: FileSamples, folder: Path, sizes: NDArray[np.int64]) -> None:
+        self.samples, self.folder, self.sizes = samples, folder, sizes
+        self.names = samples.names
+        self._offsets = np.concatenate([[0], np.cumsum(sizes.prod(axis=1) * _CHANNELS)])
+        self._verified: set[int] = set()
+        self._writable = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a worker opens the files itself: a map cannot be sent to it
+        return {key: value for key, value in self.__dict__.items() if key not in ("_pixels", "_sums")}
+
+    @cached_property
+    def _pixels(self) -> mmap.mmap:
+        with (self.folder / _PIXELS).open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    @cached_property
+    def _sums(self) -> NDArray[np.uint64]:
+        return np.memmap(self.folder / _SUMS, dtype=np.uint64, mode="r", shape=(len(self.names),))
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether every sample is in the file."""
+        return bool((self._sums != 0).all())
+
+    def stamp(self) -> str:
+        """Return what tells these files from changed ones."""
+        return self.samples.stamp()
+
+    def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+        """Return the pair at ``index``.
+
+        Raises:
+            BenchError: it is not kept and cannot be decoded.
+        """
+        kept = self._kept(index)
+        if kept is not None:
+            return kept
+        image, mask = self.samples[index]
+        self._keep(index, image, mask)
+        return image, mask
+
+    def _kept(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask] | None:
+        if not self._sums[index]:
+            return None
+        height, width = (int(side) for side in self.sizes[index])
+        start, end = int(self._offsets[index]), int(self._offsets[index + 1])
+        pixels = np.frombuffer(self._pixels, dtype=np.uint8, count=end - start, offset=start)
+        if index not in self._verified:
+            if zlib.crc32(pixels.data) | _PRESENT != int(self._sums[index]):
+                return None
+            self._verified.add(index)
+        values = torch.from_numpy(pixels.reshape(_CHANNELS, height, width).copy())
+        return tv_tensors.Image(values[:3]), tv_tensors.Mask(values[3])
+
+    def _keep(self, index: int, image: tv_tensors.Image, mask: tv_tensors.Mask) -> None:
+        if not self._writable or tuple(mask.shape) != tuple(self.sizes[index]):
+            return
+        values = torch.cat([image.as_subclass(torch.Tensor), mask.as_subclass(torch.Tensor)[None]]).contiguous().numpy()
+        checksum = np.uint64(zlib.crc32(values.data) | _PRESENT)
+        try:
+            # a write through the map would kill the process where the disk is full; this one raises
+            _write_at(self.folder / _PIXELS, values.tobytes(), int(self._offsets[index]))
+            _write_at(self.folder / _SUMS, checksum.tobytes(), index * checksum.nbytes)
+        except OSError:
+            self._writable = False
+
+
+def _write_at(path: Path, content: bytes, offset: int) -> None:
+    handle = os.open(path, os.O_WRONLY)
+    try:
+        view = memoryview(content)
+        while view:
+            written = os.pwrite(handle, view, offset)
+            view, offset = view[written:], offset + written
+    finally:
+        os.close(handle)
+
+
+def keep_decoded(samples: Samples, fingerprint: str, cache: Path, limit_bytes: int) -> Decision:
+    """Return a split that keeps its decoded pixels, or the split as it is where that makes no sense.
+
+    Args:
+        samples: the split.
+        fingerprint: digest of its content, so that the same content finds the same file wherever it lies.
+        cache: folder of derived files.
+        limit_bytes: the most that one split may take.
+
+    Returns:
+        The samples, and one sentence for the user: what is kept where, or why nothing is.
+    """
+    if not isinstance(samples, FileSamples) or not len(samples):
+        return Decision(samples, "")
+    folder = cache / "decoded" / digest([fingerprint, samples.labels.identity(), list(samples.names)], 32)
+    try:
+        sizes = _sizes(folder, samples)
+    except BenchError:  # told, with all other faults, by the check that reads every sample
+        return Decision(samples, "")
+    needed = int(sizes.prod(axis=1).sum()) * _CHANNELS
+    shown = f"{needed / GIB:.2f} GiB"
+    if needed > limit_bytes:
+        return Decision(
+            samples,
+            f"decoded, it takes {shown}, more than --cache-gib {limit_bytes / GIB:g}: not kept",
+        )
+    try:
+        free = prepare_folder(folder, sizes)
+    except OSError as error:
+        return Decision(samples, f"{folder} cannot be written to ({error.strerror or error}): not kept decoded")
+    if free is not None:
+        return Decision(samples, f"decoded, it takes {shown}, {free / GIB:.2f} GiB are free: not kept")
+    return Decision(DecodedSamples(samples, folder, sizes), f"{shown} decoded, kept in {folder}")
+
+
+def _sizes(folder: Path, samples: FileSamples) -> NDArray[np.int64]:
+    """Return height and width of every image, from the cache or else from the files' headers."""
+    try:
+        stored = np.array(json.loads((folder / _SIZES).read_text(encoding="utf-8")), dtype=np.int64)
+        if stored.shape == (len(samples), 2) and (stored > 0).all():
+            return stored
+    except (OSError, ValueError, TypeError):
+        pass
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        return np.array(list(pool.map(read_size, (pair.image for pair in samples.pairs))), dtype=np.int64)
+
+
+def prepare_folder(folder: Path, sizes: NDArray[np.int64]) -> int | None:
+    """Make the files of a cache, empty where they are not there in the right length.
+
+    Returns:
+        None, or the free bytes where the disk has too few for what is still to come.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {_PIXELS: int(sizes.prod(axis=1).sum()) * _CHANNELS, _SUMS: len(sizes) * 8}
+    with FileLock(folder / ".lock"):
+        if not all(_has_length(folder / name, length) for name, length in wanted.items()):
+            for name in wanted:
+                (folder / name).unlink(missing_ok=True)
+        present = (folder / _PIXELS).stat().st_blocks * 512 if (folder / _PIXELS).exists() else 0
+        free = shutil.disk_usage(folder).free
+        if wanted[_PIXELS] - present > free - KEPT_FREE:
+            return free
+        for name, length in wanted.items():
+            if not (folder / name).exists():
+                with (folder / name).open("wb") as file:
+                    file.truncate(length)
+        if not (folder / _SIZES).exists():
+            write_json(folder / _SIZES, sizes.tolist())
+    return None
+
+
+def _has_length(path: Path, length: int) -> bool:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size == length
+    return False

@@ -1,0 +1,1 @@
+"""Looking into datasets, and at one's own masks."""

@@ -1,0 +1,393 @@
+"""A matrix for the user's own images: looking at the folders, then writing a commented YAML file for them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from bench.base.errors import BenchError, capped
+from bench.data.look.masktally import IGNORED, MAX_CLASSES, MaskTally, numbered, spread, tally, yaml_text
+from bench.data.read.classfiles import read_colour_table, read_names
+from bench.data.read.files import FilePair
+from bench.data.read.foldertree import IMAGE_SUFFIXES, MASK_SUFFIXES, FolderTree, guess_suffix, scan
+from bench.data.read.labels import Colour, spans
+from bench.data.read.reading import read_size
+
+MOST_READ = 500
+"""Masks that are read; where there are more, that many of them, evenly spaced."""
+MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annots", "semantic", "gt", "SegmentationClass")
+CLASS_FILES = ("classes.txt", "labels.txt", "codes.txt")
+EPOCHS, FEWEST, MOST = 80, 1000, 20000
+LARGEST_CROP, STEP, SMALL_CROP = 512, 32, 128
+
+
+@dataclass(frozen=True)
+class ScoredClass:
+    """A class as it stands in the masks.
+
+    Attributes:
+        name: given, or made up.
+        key: its number or its colour.
+        share: of the pixels that were read, 0..1.
+    """
+
+    name: str
+    key: int | Colour
+    share: float
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found in the folders.
+
+    Attributes:
+        tree: where images and masks lie.
+        counts: number of samples by split.
+        heights: of the images whose header was read.
+        widths: of the same images.
+        tally: what the masks hold.
+        classes: in the order of their numbers or of the table.
+        named_by: where the names come from; empty where they are made up.
+        remarks: what is worth a look but no fault.
+    """
+
+    tree: FolderTree
+    counts: Mapping[str, int]
+    heights: Sequence[int]
+    widths: Sequence[int]
+    tally: MaskTally
+    classes: tuple[ScoredClass, ...]
+    named_by: str = ""
+    remarks: tuple[str, ...] = field(default=())
+
+    @property
+    def evaluated(self) -> str:
+        """The split that is scored."""
+        return "val" if "val" in self.counts else "test"
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the masks are told apart by colours."""
+        return isinstance(self.classes[0].key, tuple)
+
+
+def survey(
+    images: Path,
+    masks: Path | None = None,
+    *,
+    mask_suffix: str | None = None,
+    classes: Path | None = None,
+    colours: Path | None = None,
+    lists: Path | None = None,
+    val_share: float = 0.2,
+) -> Survey:
+    """Look at folders of images and masks.
+
+    Args:
+        images: folder of the images.
+        masks: folder of the masks; looked for beside the images if left out.
+        mask_suffix: what a mask's name has after its image's; found by comparing names if left out.
+        classes: text file with a name a line; looked for beside the masks if left out.
+        colours: CSV file of name, r, g, b, for masks that are drawings.
+        lists: folder with train.txt and val.txt or test.txt.
+        val_share: share of the images that become val where nothing else tells.
+
+    Raises:
+        BenchError: what keeps the data from being trained on; all at once.
+    """
+    tree = _tree(images, masks, mask_suffix, lists, val_share)
+    pairs: dict[str, list[FilePair]] = {}
+    problems = tree.problems()
+    if problems:
+        raise BenchError(*problems)
+    for split in tree.splits:
+        try:
+            pairs[split] = tree.pairs(split)
+        except BenchError as error:
+            problems += error.problems
+            continue
+        if not pairs[split]:
+            problems.append(f"the {split} split is empty. Add images to it, or rename its folder.")
+    if problems := [*dict.fromkeys(problems), *tree.shared(pairs)]:
+        raise BenchError(*capped(problems))
+    every = [pair for of_split in pairs.values() for pair in of_split]
+    found = tally([pair.label for pair in every], MOST_READ, drawn=colours is not None)
+    sizes, misfits = _sizes(spread(every, MOST_READ))
+    problems = [*found.problems, *misfits]
+    scored: tuple[ScoredClass, ...] = ()
+    named_by = ""
+    try:
+        scored, named_by = _classes(found, tree.masks, classes, colours)
+    except BenchError as error:
+        problems += error.problems
+    if problems:
+        raise BenchError(*capped(problems))
+    counts = {split: len(of_split) for split, of_split in pairs.items()}
+    heights, widths = [size[0] for size in sizes], [size[1] for size in sizes]
+    return Survey(tree, counts, heights, widths, found, scored, named_by, _remarks(tree, found, scored, named_by))
+
+
+def _tree(
+    images: Path, masks: Path | None, mask_suffix: str | None, lists: Path | None, val_share: float
+) -> FolderTree:
+    if not images.is_dir():
+        raise BenchError(f"--images {images}: no such folder")
+    if masks is None:
+        places = [parent / name for parent in (images.absolute().parent, images) for name in MASK_FOLDERS]
+        masks = next((place for place in places if place.is_dir() and not place.samefile(images)), None)
+        if masks is None:
+            raise BenchError(
+                f"no folder of masks beside or in {images} ({', '.join(MASK_FOLDERS)}). Name it: --masks DIR"
+            )
+    if not masks.is_dir():
+        raise BenchError(f"--masks {masks}: no such folder")
+    if mask_suffix is None:
+        found = scan(images, IMAGE_SUFFIXES, skip=None if images.samefile(masks) else masks)
+        mask_suffix = guess_suffix(found, scan(masks, MASK_SUFFIXES))
+    return FolderTree(images, masks, mask_suffix, lists, val_share)
+
+
+def _sizes(pairs: Sequence[FilePair]) -> tuple[list[tuple[int, int]], list[str]]:
+    """Return heights and widths by the images' headers, and the files that cannot be read or differ from their mask."""
+    sizes: list[tuple[int, int]] = []
+    problems: list[str] = []
+    for pair in pairs:
+        try:
+            size, of_mask = read_size(pair.image), read_size(pair.label)
+        except BenchError as error:
+            problems += error.problems
+            continue
+        sizes.append(size)
+        if size != of_mask:
+            problems.append(
+                f"{pair.label}: {of_mask[1]} x {of_mask[0]} pixels do not fit the image of {size[1]} x {size[0]} "
+                f"pixels, {pair.image}. Make both the same size."
+            )
+    return sizes, problems
+
+
+def _classes(
+    found: MaskTally, masks: Path, classes: Path | None, colours: Path | None
+) -> tuple[tuple[ScoredClass, ...], str]:
+    """Return the classes and where their names come from.
+
+    Raises:
+        BenchError: the masks are of several kinds, hold too many values, or differ from the given files.
+    """
+    if len(found.kinds) > 1 and found.kinds["colour"] and colours is None:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in found.kinds.items())
+        raise BenchError(f"the masks are of several kinds: {kinds}. Convert them to one, or give --colours FILE.")
+    if colours is not None:
+        return _coloured(found, colours), str(colours)
+    if found.kinds["colour"]:
+        return _drawn(found, classes)
+    values = found.scored_values
+    if len(values) < 2 or len(values) > MAX_CLASSES:
+        raise BenchError(
+            f"{found.sampled} hold {len(values)} values ({spans(values) or 'none'}); 2 to {MAX_CLASSES} are needed. "
+            "Look whether these are masks of classes: --masks DIR."
+        )
+    names, source = _names(values, masks, classes)
+    total = sum(found.values[value] for value in found.values if value in values) or 1
+    if names is not None and len(names) > len(values):
+        values = list(range(len(names)))
+    pairs = zip(names or numbered(values), values, strict=True)
+    return tuple(ScoredClass(name, value, found.values[value] / total) for name, value in pairs), source
+
+
+def _names(values: list[int], masks: Path, given: Path | None) -> tuple[tuple[str, ...] | None, str]:
+    """Return names for values, in order, and their file: one name a value found, or one for each number from 0."""
+    beside = [folder / name for folder in (masks, masks.absolute().parent) for name in CLASS_FILES]
+    for path in [given] if given is not None else [path for path in beside if path.is_file()]:
+        names = read_names(path)
+        if len(names) == len(values) or max(values) < len(names) <= MAX_CLASSES:
+            return names, str(path)
+        if path == given:
+            raise BenchError(f"{path}: {len(names)} names do not fit the masks, which hold {spans(values)}.")
+    return None, ""
+
+
+def _drawn(found: MaskTally, classes: Path | None) -> tuple[tuple[ScoredClass, ...], str]:
+    """Return a class a colour, the commonest first."""
+    if not 2 <= len(found.colours) <= MAX_CLASSES:
+        many = " or more: they were stored with loss or drawn with smooth edges" if len(found.colours) > 1 else ""
+        raise BenchError(
+            f"{found.sampled} hold {len(found.colours)} colours{many}; 2 to {MAX_CLASSES} are needed. Give the table "
+            "of the classes' colours, --colours FILE (a CSV of name,r,g,b), or export the masks again."
+        )
+    if classes is not None:
+        raise BenchError(
+            f"{classes}: names alone do not tell the colours of the masks. Give --colours FILE: name,r,g,b"
+        )
+    total = sum(found.colours.values())
+    order = [colour for colour, _ in found.colours.most_common()]
+    pairs = zip(numbered(range(len(order))), order, strict=True)
+    return tuple(ScoredClass(name, colour, found.colours[colour] / total) for name, colour in pairs), ""
+
+
+def _coloured(found: MaskTally, colours: Path) -> tuple[ScoredClass, ...]:
+    table = read_colour_table(colours)
+    outside = Counter({colour: count for colour, count in found.colours.items() if colour not in table.values()})
+    if outside:
+        shown = ", ".join(f"{colour} ({count} pixels)" for colour, count in outside.most_common(5))
+        raise BenchError(f"{colours}: {len(outside)} colours of the masks are not in the table: {shown}. Add them.")
+    total = sum(found.colours.values()) or 1
+    return tuple(ScoredClass(name, colour, found.colours[colour] / total) for name, colour in table.items())
+
+
+def _remarks(tree: FolderTree, found: MaskTally, classes: Sequence[ScoredClass], named_by: str) -> tuple[str, ...]:
+    remarks = []
+    if unused := tree.unused_masks():
+        remarks.append(f"{len(unused)} masks belong to no image of a split, such as {unused[0]}: they are not used")
+    if found.n_read < found.n_masks:
+        remarks.append(
+            f"{found.sampled} were read: a value that stands only in others is told when a run checks the data"
+        )
+    if not named_by:
+        remarks.append("the classes have made-up names: put yours into the file")
+    if not isinstance(classes[0].key, tuple):
+        scored = [item.key for item in classes]
+        if IGNORED in found.values and IGNORED not in scored:
+            remarks.append(f"{IGNORED} is taken for unlabelled: it is neither trained on nor scored")
+        absent = [item.name for item in classes if not item.share]
+        if absent:
+            remarks.append(f"in none of the masks read: {', '.join(absent)}")
+    return tuple(remarks)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of a recipe that follow from the data.
+
+    Attributes:
+        crop: side of the random crop.
+        batch_size: of training.
+        iterations: of training.
+        eval_batch_size: of the evaluation, which sees whole images.
+        side: the smaller of median height and median width.
+        epochs: how often each training image is seen.
+    """
+
+    crop: int
+    batch_size: int
+    iterations: int
+    eval_batch_size: int
+    side: int
+    epochs: int
+
+
+def figures(found: Survey) -> Figures:
+    """Return the figures of a recipe for the images of a survey."""
+    side = int(min(median(found.heights), median(found.widths)))
+    crop = max(STEP, min(LARGEST_CROP, side // STEP * STEP))
+    n_train = found.counts["train"]
+    batch = min(16 if crop <= SMALL_CROP else 8, max(2, n_train))
+    iterations = min(MOST, max(FEWEST, round(EPOCHS * n_train / batch / 100) * 100))
+    largest = max(height * width for height, width in zip(found.heights, found.widths, strict=True))
+    eval_batch = max(1, min(8, 8 * LARGEST_CROP**2 // largest))
+    return Figures(crop, batch, iterations, eval_batch, side, max(1, round(iterations * batch / n_train)))
+
+
+def matrix_text(found: Survey, path: Path) -> str:
+    """Return a commented matrix for surveyed data.
+
+    Args:
+        found: the data.
+        path: the file that the text is for; data below or beside it are named relative to its folder.
+    """
+    return "\n".join([*_dataset_lines(found, path), "", *_recipe_lines(figures(found)), "", *_PAIRS, ""])
+
+
+def _shown_path(path: Path, base: Path) -> str:
+    """Return a path relative to the matrix's folder where it lies below or beside it."""
+    relative = Path(os.path.relpath(path.resolve(), base.resolve()))
+    near = relative.parts.count(os.pardir) <= 1
+    return (relative if near else path.resolve()).as_posix()
+
+
+def _dataset_lines(found: Survey, path: Path) -> list[str]:
+    tree, base = found.tree, path.absolute().parent
+    shown = ", ".join(f"{count} {name}" for name, count in found.counts.items())
+    lines = [
+        f"# Your own images: {shown}. Written by `bench init`, which looked at {found.tally.sampled}.",
+        "# Paths are looked up in the current folder, then in this file's.",
+        "dataset:",
+        "  name: folder",
+        f"  title: {yaml_text(path.stem)}",
+        f"  images: {yaml_text(_shown_path(tree.images, base))}",
+        f"  masks: {yaml_text(_shown_path(tree.masks, base))}",
+    ]
+    if tree.mask_suffix:
+        lines.append(f"  mask_suffix: {yaml_text(tree.mask_suffix)}    # a mask is called like its image with this")
+    lines += _class_lines(found)
+    if tree.lists is not None:
+        lines.append(f"  lists: {yaml_text(_shown_path(tree.lists, base))}")
+    elif not tree.divided:
+        lines.append(
+            f"  val_share: {tree.val_share:g}    # no lists or subfolders tell the splits; the same share anywhere"
+        )
+        lines.append(f"  split_seed: {tree.split_seed}    # another number divides otherwise")
+    lines.append(f"  eval_split: {found.evaluated}    # what is scored")
+    return lines
+
+
+def _class_lines(found: Survey) -> list[str]:
+    source = f"names of {found.named_by}" if found.named_by else "made-up names: put yours here"
+    if found.drawn:
+        rows = [
+            f"    {yaml_text(item.name)}: {list(_colour(item))}    # {item.share:.2%} of the pixels"
+            for item in found.classes
+        ]
+        hint = "    # a colour that marks unlabelled pixels belongs here instead: ignore_colours: [[r, g, b]]"
+        return [f"  colours:    # {source}", *rows, hint]
+    rows = [
+        f"    - {yaml_text(item.name)}    # {item.key} in the masks, {item.share:.2%} of the scored pixels"
+        for item in found.classes
+    ]
+    values = [item.key for item in found.classes]
+    lines = [f"  classes:    # {source}", *rows]
+    if values != list(range(len(values))):
+        lines.append(f"  values: {values}    # the number in the masks for each class, in the same order")
+    if IGNORED not in values:
+        lines.append(f"  ignore: [{IGNORED}]    # numbers that are neither trained on nor scored")
+    return lines
+
+
+def _colour(item: ScoredClass) -> Colour:
+    if isinstance(item.key, int):
+        raise TypeError(f"{item.name} has a number, no colour")
+    return item.key
+
+
+def _recipe_lines(chosen: Figures) -> list[str]:
+    return [
+        "recipe:",
+        f"  iterations: {chosen.iterations}    # each training image is seen about {chosen.epochs} times",
+        f"  batch_size: {chosen.batch_size}    # images in a step; lower it where memory runs out",
+        "  optimizer: {name: adamw, lr: 3e-3, weight_decay: 1e-4}    # as in the preset camvid-small",
+        "  schedule: {name: poly, power: 0.9, warmup: 0.05}    # rises for 5 %, then falls to 0",
+        "  augment:",
+        "    scale: [0.5, 2.0]    # random size, so that objects are seen near and far",
+        f"    crop: {chosen.crop}    # a multiple of {STEP}; the images' median shorter side is {chosen.side}",
+        "    flip: 0.5    # take it out where left and right differ in meaning, as in digits or text",
+        f"  eval_batch_size: {chosen.eval_batch_size}    # whole images are scored; fewer need less memory",
+    ]
+
+
+_PAIRS = [
+    "pairs:    # these two are small enough for a CPU and need no download; the teacher is trained first",
+    "  - {teacher: tiny_fpn_32, student: tiny_fpn_8}",
+    "  # Larger, for a GPU; their ImageNet weights are fetched before the run. Try a lower lr for them, such as 3e-4:",
+    "  # - {teacher: deeplabv3_r101_cirkd, student: deeplabv3_r18_cirkd}",
+    "",
+    "methods:    # `python -m bench list methods` shows all",
+    "  - none    # the student alone: every gain is measured against it",
+    "  - kd",
+    "  - cwd",
+    "",
+    "seeds: [0, 1, 2]    # three runs of each tell a gain from chance",
+]

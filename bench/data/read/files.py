@@ -1,0 +1,91 @@
+"""Samples that are kept as image and label files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torchvision import tv_tensors
+
+from bench.base.errors import BenchError, capped
+from bench.base.files import digest
+from bench.data.base import Samples
+from bench.data.read.labels import Labels
+from bench.data.read.reading import read_image
+
+
+@dataclass(frozen=True)
+class FilePair:
+    """An image, its labels, and the short name that users see."""
+
+    name: str
+    image: Path
+    label: Path
+
+
+class FileSamples(Samples):
+    """One split kept as image and label files.
+
+    Args:
+        pairs: the files, in the order of the split.
+        labels: how label files are read.
+    """
+
+    def __init__(self, pairs: Sequence[FilePair], labels: Labels) -> None:
+        self.pairs = tuple(pairs)
+        self.names = tuple(pair.name for pair in self.pairs)
+        self.labels = labels
+
+    def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+        """Return the pair at ``index``.
+
+        Raises:
+            BenchError: an unreadable file, sizes that differ, a label that belongs to no class. The faults of both
+                files are told together.
+        """
+        pair = self.pairs[index]
+        image, mask = None, None
+        problems: list[str] = []
+        try:
+            image = read_image(pair.image)
+        except BenchError as error:
+            problems += error.problems
+        try:
+            mask = self.labels.read(pair.label)
+        except BenchError as error:
+            problems += error.problems
+        if image is None or mask is None:
+            raise BenchError(*problems)
+        if tuple(image.shape[-2:]) != mask.shape:
+            height, width = image.shape[-2:]
+            raise BenchError(
+                f"{pair.label}: labels of {mask.shape[1]} x {mask.shape[0]} pixels do not fit the image of "
+                f"{width} x {height} pixels, {pair.image}. Make both the same size."
+            )
+        return image, tv_tensors.Mask(torch.from_numpy(mask))
+
+    def stamp(self) -> str:
+        """Return a digest of names, paths, sizes and modification times, and of how labels are read.
+
+        Raises:
+            BenchError: files are missing; all are named.
+        """
+        return digest([self.labels.identity(), _stamps(self.pairs)])
+
+
+def _stamps(pairs: Sequence[FilePair]) -> list[list[str | int]]:
+    rows: list[list[str | int]] = []
+    missing = []
+    for pair in pairs:
+        for path in (pair.image, pair.label):
+            try:
+                status = path.stat()
+            except OSError as error:
+                missing.append(f"{path}: {error.strerror or error}")
+                continue
+            rows.append([pair.name, str(path.resolve()), status.st_size, status.st_mtime_ns])
+    if missing:
+        raise BenchError(*capped(missing))
+    return rows

@@ -1,0 +1,158 @@
+"""Reading image and label files of every usual kind, and telling what is wrong with them."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+from torchvision import tv_tensors
+
+from bench.base.errors import BenchError
+
+MAX_RAW = 2**16
+_UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+# What scipy raises on truncated and damaged files, found by damaging some; the last is a slip of its parser.
+_NO_MATRIX = (
+    OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, zlib.error, MatReadError,
+    UnboundLocalError,
+)  # fmt: skip
+_INDEX_MODES = {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}
+# Pillow spreads grey levels of shallow files over 0..255; labels have to be the stored numbers.
+_SPREAD = {"L;2": 85, "L;4": 17}
+_TURNED = {5, 6, 7, 8}
+"""EXIF orientations that exchange height and width."""
+
+
+@contextlib.contextmanager
+def _readable(path: Path, kind: str, faults: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Turn whatever makes a file undecodable into one sentence that names it."""
+    try:
+        if path.stat().st_size == 0:
+            raise BenchError(f"{path}: the file is empty (0 bytes). Copy it again.")
+        yield
+    except FileNotFoundError:
+        raise BenchError(f"{path}: no such file") from None
+    except faults as error:
+        reason = " ".join(str(error).replace(repr(str(path)), "it").split()) or type(error).__name__
+        raise BenchError(f"{path}: not a readable {kind} ({reason}). Copy it again, or check its format.") from error
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image file."""
+    with _readable(path, "image", _UNDECODABLE), Image.open(path) as image:
+        yield image
+
+
+def read_image(path: Path) -> tv_tensors.Image:
+    """Read an image as RGB, turned as its EXIF tag says.
+
+    Grey, palette and CMYK files are converted, an alpha channel is dropped, 16-bit files keep their upper 8 bits.
+
+    Returns:
+        3 x H x W uint8.
+
+    Raises:
+        BenchError: missing, empty, truncated or of another format.
+    """
+    with _opened(path) as image:
+        pixels = _to_rgb(ImageOps.exif_transpose(image), path)
+    return tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())
+
+
+def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    if image.mode.startswith("I"):
+        deep = np.asarray(image).astype(np.int64)
+        if deep.min() < 0 or deep.max() >= MAX_RAW:
+            raise BenchError(f"{path}: 32-bit images are not supported. Convert it to 8 or 16 bits a channel.")
+        return np.repeat((deep >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode == "F":
+        raise BenchError(f"{path}: floating-point images are not supported. Convert it to 8 or 16 bits a channel.")
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA")
+    return np.array(image.convert("RGB"))
+
+
+def read_mask(path: Path) -> NDArray[np.int64]:
+    """Read a label file as the numbers stored in it: grey levels, or the indices of a palette rather than its colours.
+
+    A MATLAB file (``.mat``) holds them as the matrix ``S`` (COCO-Stuff) or ``GTcls.Segmentation`` (SBD).
+
+    Returns:
+        H x W int64.
+
+    Raises:
+        BenchError: missing, empty, truncated, stored with loss, or with several channels.
+    """
+    if path.suffix.lower() == ".mat":
+        return _read_matrix(path)
+    with _opened(path) as image:
+        if image.format == "JPEG":
+            raise BenchError(f"{path}: JPEG changes label values. Store labels in a lossless format such as PNG.")
+        if image.mode not in _INDEX_MODES:
+            raise BenchError(
+                f"{path}: a label file must have one channel of class indices, this one is {image.mode}. "
+                "Convert its colours to indices first, or give the dataset 'folder' a table of colours."
+            )
+        levels = _SPREAD.get(_raw_mode(image), 1)
+        values = np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
+    return values // levels
+
+
+def _read_matrix(path: Path) -> NDArray[np.int64]:
+    with _readable(path, "MATLAB file", _NO_MATRIX):
+        content = loadmat(str(path), appendmat=False, variable_names=("S", "GTcls"))
+        if "S" in content:
+            matrix = np.asarray(content["S"])
+        elif "GTcls" in content:
+            matrix = np.asarray(content["GTcls"]["Segmentation"].item())
+        else:
+            raise BenchError(f"{path}: holds neither the matrix S nor GTcls. Expected labels of COCO-Stuff or SBD.")
+    if matrix.ndim != 2 or matrix.size == 0 or matrix.dtype.kind not in "uif" or (matrix != np.floor(matrix)).any():
+        raise BenchError(
+            f"{path}: labels must be a matrix of whole numbers, these are {matrix.dtype} of shape {matrix.shape}"
+        )
+    return matrix.astype(np.int64)
+
+
+def read_colours(path: Path) -> NDArray[np.uint8]:
+    """Read a label file as the colours drawn in it; those of a palette are looked up.
+
+    Returns:
+        H x W x 3 uint8.
+
+    Raises:
+        BenchError: missing, empty, truncated or stored with loss.
+    """
+    with _opened(path) as image:
+        if image.format == "JPEG":
+            raise BenchError(f"{path}: JPEG changes label colours. Store labels in a lossless format such as PNG.")
+        return _to_rgb(ImageOps.exif_transpose(image), path)
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Return height and width from a file's header, turned as its EXIF tag says; nothing is decoded.
+
+    Raises:
+        BenchError: missing, empty or of no known format.
+    """
+    with _opened(path) as image:
+        width, height = image.size
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+    return (width, height) if turned else (height, width)
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """Return Pillow's name for how an opened, not yet decoded file stores its pixels."""
+    tiles = getattr(image, "tile", [])
+    arguments = tiles[0][3] if tiles else ""
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)

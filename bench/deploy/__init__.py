@@ -1,0 +1,1 @@
+"""A trained student put to use."""

@@ -1,0 +1,7 @@
+"""Galleries: what the models of a run predict on telling images, as pictures and as figures for papers."""
+
+from __future__ import annotations
+
+from bench.deploy.gallery.make import FOLDER, INDEX, Gallery, make_gallery
+
+__all__ = ["FOLDER", "INDEX", "Gallery", "make_gallery"]

@@ -1,0 +1,88 @@
+"""One image of a gallery: itself, class masks over it, and where a prediction is wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.data.facts import DatasetInfo
+from bench.tasks.segmentation.overlay import Colour, distinct_palette
+
+LONGEST_SIDE = 640
+SMALLEST_SIDE = 320
+"""Smaller images are enlarged by the largest whole factor that keeps within this, so that their pixels can be seen."""
+OPACITY = 0.55
+WRONG: Colour = (255, 64, 32)
+IGNORED: Colour = (120, 120, 120)
+_HATCH = ((205, 205, 205), (120, 120, 120))
+_STRIPE = 5
+_GREYS = 32
+_FADED_FROM = 168
+"""Right pixels of an error map show the image in greys from this to white, which no other mark has."""
+_IS_IGNORED, _IS_WRONG, _IS_RIGHT = range(3)
+
+
+class Subject:
+    """An image with its labels, shown at one size.
+
+    Args:
+        pixels: H x W x 3 RGB.
+        labels: H x W class indices and the ignore index.
+        info: classes and their colours.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], labels: NDArray[np.uint8], info: DatasetInfo) -> None:
+        self.labels, self.ignored = labels, labels == info.ignore_index
+        self.size = shown_size(*labels.shape)
+        shrunk = self.size[0] < labels.shape[1]
+        method = Image.Resampling.LANCZOS if shrunk else Image.Resampling.NEAREST
+        self.photo = Image.fromarray(pixels).resize(self.size, method)
+        self._colours = colour_table(info)
+
+    def truth(self) -> Image.Image:
+        """Return the labels over the image; ignored pixels are hatched grey."""
+        drawn = np.asarray(self.prediction(self.labels)).copy()
+        rows, columns = np.indices(drawn.shape[:2])
+        light = (rows + columns) // _STRIPE % 2 == 0
+        ignored = self._shown(self.ignored.astype(np.uint8)) != 0
+        drawn[ignored & light], drawn[ignored & ~light] = _HATCH
+        return Image.fromarray(drawn)
+
+    def prediction(self, mask: NDArray[np.uint8]) -> Image.Image:
+        """Return an H x W mask of classes over the image."""
+        return Image.blend(self.photo, Image.fromarray(self._colours[self._shown(mask)]), OPACITY)
+
+    def error(self, mask: NDArray[np.uint8]) -> Image.Image:
+        """Return a palette image: wrong pixels in :data:`WRONG`, ignored ones in :data:`IGNORED`, right ones faded."""
+        states = np.where(self.labels == mask, _IS_RIGHT, _IS_WRONG).astype(np.uint8)
+        states[self.ignored] = _IS_IGNORED
+        shown = self._shown(states)
+        greys = np.asarray(self.photo.convert("L")) // (256 // _GREYS)
+        image = Image.fromarray(np.where(shown == _IS_RIGHT, _IS_RIGHT + greys, shown).astype(np.uint8))
+        faded = np.linspace(_FADED_FROM, 255, _GREYS).round().astype(int).tolist()
+        colours = [*IGNORED, *WRONG, *(value for grey in faded for value in (grey, grey, grey))]
+        image.putpalette(colours + [0] * (768 - len(colours)))
+        return image
+
+    def _shown(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.asarray(Image.fromarray(values).resize(self.size, Image.Resampling.NEAREST))
+
+
+def shown_size(height: int, width: int) -> tuple[int, int]:
+    """Return width and height of the pictures of an image; labels are never blurred to reach it."""
+    longest = max(height, width)
+    if longest <= LONGEST_SIDE:
+        factor = max(1, SMALLEST_SIDE // longest)
+        return width * factor, height * factor
+    scale = LONGEST_SIDE / longest
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def colour_table(info: DatasetInfo) -> NDArray[np.uint8]:
+    """Return the 256 x 3 colours of every label value: the dataset's own where it has one for each class."""
+    own = info.palette if len(info.palette) == info.num_classes else distinct_palette(info.num_classes)
+    table = np.empty((256, 3), np.uint8)
+    table[:] = IGNORED
+    table[: len(own)] = own
+    return table

@@ -1,0 +1,1 @@
+"""The request: a YAML file, validated, as cells to train."""

@@ -1,0 +1,404 @@
+"""The YAML file: dataset, recipe, pairs, methods, seeds; read strictly, every mistake told at once with its line."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le, Len
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bench.base import options
+from bench.base.errors import BenchError, did_you_mean, unknown
+from bench.base.registry import BrokenPlugin, Registry, datasets, discover, load_plugin, students, teachers
+from bench.matrix.cell import InputSpec, Normalization
+from bench.matrix.overrides import apply_override
+from bench.matrix.recipe import Recipe
+from bench.matrix.yamlfile import Document, KeyPath, dotted, read_yaml
+from bench.method.registry import methods
+
+BASELINE = "none"
+AXES = ("teacher", "student", "method", "seed")
+DATASET_KEYS = ("train_split", "eval_split", "normalization")
+MODEL_KEYS = ("weights", "expected", "input")
+"""Keys beside a name that are not its own options."""
+RESERVED_NAMES = ("teachers", "cache")
+"""Folders beside those of the runs."""
+
+
+class Named(BaseModel):
+    """A registered name and its options: ``name`` alone, or ``{name: ..., option: ...}``."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: Annotated[str, Len(1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and "name" not in value and len(value) == 1:
+            (only,) = value
+            raise ValueError(f"options stand beside the name: write {{name: {only}, option: value}}")
+        if not isinstance(value, dict):
+            raise ValueError("a name or {name: ..., option: value} is needed")
+        return value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options as written."""
+        return dict(self.model_extra or {})
+
+
+class Dataset(Named):
+    """The dataset, its splits, and whose mean and standard deviation models get that have none of their own."""
+
+    train_split: str = "train"
+    eval_split: str | None = None
+    normalization: Normalization = "dataset"
+
+
+class Expected(BaseModel):
+    """The score that a teacher must have before anything learns from it, in percent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    miou: Annotated[float, Ge(0), Le(100)]
+    tolerance: Annotated[float, Ge(0)] = 0.5
+
+
+class Model(Named):
+    """A student or a teacher.
+
+    Attributes:
+        weights: what it starts from: a file, a URL or published weights by name.
+        expected: of a teacher, its score on the evaluation split; far off, the run stops.
+        input: how images are prepared for it, where neither its own way nor the dataset's is right.
+    """
+
+    weights: str | None = None
+    expected: Expected | None = None
+    input: InputSpec | None = None
+
+
+class PairEntry(BaseModel):
+    """A teacher and a student."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    teacher: Model
+    student: Model
+
+
+Seed = Annotated[int, Ge(0), Le(2**32 - 1), Field(strict=True)]
+"""The generators keep 32 bits of a seed: a larger one would repeat another's stream."""
+
+
+class Matrix(BaseModel):
+    """A validated matrix."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = ""
+    dataset: Dataset
+    recipe: Recipe
+    teacher_recipe: dict[str, Any] = {}
+    teacher_seed: Seed = 0
+    pairs: Annotated[list[PairEntry], Len(1)]
+    methods: Annotated[list[Named], Len(1)]
+    seeds: Annotated[list[Seed], Len(1)]
+    include: list[dict[str, Any]] = []
+    exclude: list[dict[str, Any]] = []
+    plugins: list[str] = []
+
+    def recipe_of_teachers(self) -> Recipe:
+        """Return the recipe that teachers without weights are trained with."""
+        return Recipe.model_validate(_merged(self.recipe.model_dump(), self.teacher_recipe))
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """One method with one set of hyperparameters."""
+
+    name: str
+    params: dict[str, Any]
+    label: str
+
+
+@dataclass(frozen=True)
+class LoadedMatrix:
+    """A matrix with what came of reading it.
+
+    Attributes:
+        matrix: the validated content.
+        path: the file it was read from.
+        choices: methods with sweeps expanded.
+        broken: plug-ins that failed to load.
+        unavailable: why a method of that name cannot be had: a broken plug-in may hold it.
+        no_baseline: the user allowed a matrix without the method ``none``.
+    """
+
+    matrix: Matrix
+    path: Path
+    choices: list[MethodChoice]
+    broken: list[BrokenPlugin] = field(default_factory=list)
+    unavailable: dict[str, str] = field(default_factory=dict)
+    no_baseline: bool = False
+
+
+def presets() -> dict[str, Path]:
+    """Return the matrices that come with the package, by name."""
+    folder = Path(str(resources.files("bench") / "matrix" / "presets"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
+
+
+def find_matrix(name: str) -> Path:
+    """Return a file by its path, or a preset by its name.
+
+    Raises:
+        BenchError: neither exists.
+    """
+    path = Path(name)
+    if os.path.isfile(path):  # noqa: PTH113 - unlike Path.is_file it takes a name of any length
+        return path
+    known = presets()
+    if path.name == name and path.stem in known and path.suffix in ("", ".yaml"):
+        return known[path.stem]
+    if os.path.exists(path):  # noqa: PTH110
+        return path
+    raise BenchError(
+        f"matrix not found: no file {path} and no preset of that name.{did_you_mean(path.stem, known)} "
+        f"Presets: {', '.join(known)}"
+    )
+
+
+def load_matrix(name: str, overrides: Sequence[str] = (), no_baseline: bool = False) -> LoadedMatrix:
+    """Read, override and validate a matrix.
+
+    Args:
+        name: path of a file or name of a preset.
+        overrides: ``key.path=value`` texts; they win over the file.
+        no_baseline: allow a matrix without the method ``none``.
+
+    Raises:
+        BenchError: with one line for each mistake: file, line, key path, what was expected, the nearest name.
+    """
+    path = find_matrix(name)
+    document = read_yaml(path)
+    if not isinstance(document.data, dict):
+        raise BenchError(f"{path}:1: a mapping is needed (dataset:, recipe:, pairs:, methods:, seeds:)")
+    reader = _Reader(document, overrides)
+    reader.load_plugins()
+    matrix = reader.validate()
+    choices = reader.choices()
+    reader.check_named()
+    reader.check_axes(no_baseline)
+    reader.check_name()
+    if reader.problems or matrix is None:
+        raise BenchError(*dict.fromkeys(reader.problems))
+    if not matrix.name:
+        matrix = matrix.model_copy(update={"name": path.stem})
+    return LoadedMatrix(matrix, path, choices, reader.broken, reader.unavailable, no_baseline)
+
+
+class _Reader:
+    """Collects the problems of one file while it is read."""
+
+    def __init__(self, document: Document, overrides: Sequence[str]) -> None:
+        self.document = document
+        self.problems: list[str] = []
+        self.unavailable: dict[str, str] = {}
+        self.overridden: dict[KeyPath, str] = {}
+        self.broken: list[BrokenPlugin] = list(discover())
+        self.data: dict[str, Any] = document.data
+        for text in overrides:
+            try:
+                self.overridden[apply_override(self.data, text)] = f"--set {text}"
+            except BenchError as error:
+                self.problems.extend(error.problems)
+
+    def where(self, path: KeyPath) -> str:
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.overridden:
+                return f"{self.overridden[path[:length]]}: {dotted(path)}"
+        return self.document.where(path)
+
+    def report(self, path: KeyPath, sentence: str) -> None:
+        self.problems.append(f"{self.where(path)}: {sentence}")
+
+    def load_plugins(self) -> None:
+        """Import the files under ``plugins:``; they lie relative to the matrix."""
+        plugins = self.data.get("plugins") or []
+        for index, name in enumerate(plugins if isinstance(plugins, list) else []):
+            if not isinstance(name, str):
+                continue
+            file = self.document.path.parent / name
+            try:
+                broken = load_plugin(file)
+            except BenchError as error:
+                self.report(("plugins", index), str(error))
+                continue
+            if broken:
+                self.broken.append(broken)
+
+    def validate(self) -> Matrix | None:
+        """Return the content as the schema reads it, or None where that is not possible."""
+        try:
+            matrix = Matrix.model_validate(self.data)
+            options.require_numbers(self.data, matrix.model_dump())
+        except ValidationError as error:
+            for path, sentence in options.sentences(error, Matrix):
+                self.report(path, sentence)
+            return None
+        try:
+            options.require_numbers(matrix.teacher_recipe, matrix.recipe_of_teachers().model_dump())
+        except ValidationError as error:
+            for path, sentence in options.sentences(error, Recipe):
+                self.report(("teacher_recipe", *path), sentence)
+        return matrix
+
+    def _named(self, path: KeyPath, item: Any, registry: Registry[Any], reserved: Sequence[str]) -> None:
+        name, given = _split_named(item, reserved)
+        if name is None:
+            return
+        if name not in registry:
+            self._missing(path, registry, name)
+            return
+        try:
+            registry.get(name).options.resolve(given)
+        except ValidationError as error:
+            for tail, sentence in options.sentences(error, registry.get(name).options.schema):
+                self.report((*path, *tail), sentence)
+        except BenchError as error:
+            self.report(path, f"{error} ({registry.get(name).origin})")
+
+    def _missing(self, path: KeyPath, registry: Registry[Any], name: str) -> None:
+        if self.broken and registry is methods:
+            failed = (f"plug-in {plugin.source} failed: {plugin.error}" for plugin in self.broken)
+            self.unavailable[name] = "; ".join((registry.problem(name), *failed))
+            return
+        self.report(path, registry.problem(name))
+        self.problems.extend(f"plug-in {plugin.source} failed to load: {plugin.error}" for plugin in self.broken)
+
+    def check_named(self) -> None:
+        self._named(("dataset",), self.data.get("dataset"), datasets, DATASET_KEYS)
+        self._check_splits()
+        pairs = self.data.get("pairs")
+        for index, pair in enumerate(pairs if isinstance(pairs, list) else []):
+            if isinstance(pair, dict):
+                for role, registry in (("teacher", teachers), ("student", students)):
+                    self._named(("pairs", index, role), pair.get(role), registry, MODEL_KEYS)
+
+    def _check_splits(self) -> None:
+        name, given = _split_named(self.data.get("dataset"), ())
+        if name is None or name not in datasets:
+            return
+        known = getattr(datasets.get(name).builder, "info", None)
+        for key in ("train_split", "eval_split"):
+            if known is not None and isinstance(given.get(key), str) and given[key] not in known.splits:
+                self.report(("dataset", key), unknown("split", given[key], known.splits))
+        if known is not None:
+            evaluated = given.get("eval_split") or known.eval_split
+            if evaluated == given.get("train_split", "train"):
+                self.report(("dataset", "eval_split"), f"'{evaluated}' is trained on; evaluate on another split")
+
+    def choices(self) -> list[MethodChoice]:
+        """Return the methods with sweeps expanded and hyperparameters filled in."""
+        entries = self.data.get("methods")
+        found: dict[str, MethodChoice] = {}
+        for index, entry in enumerate(entries if isinstance(entries, list) else []):
+            name, given = _split_named(entry, ())
+            if name is None:
+                continue
+            path: KeyPath = ("methods", index)
+            if name not in methods:
+                self._missing(path, methods, name)
+                if name in self.unavailable:
+                    found[name] = MethodChoice(name, given, name)
+                continue
+            try:
+                expanded = list(self._expand(path, name, given))
+            except BenchError as error:
+                self.unavailable[name] = f"{error} ({methods.get(name).origin})"
+                expanded = [MethodChoice(name, given, name)]
+            for choice in expanded:
+                if choice.label in found:
+                    self.report(path, f"{choice.label} stands twice with the same hyperparameters")
+                found[choice.label] = choice
+        return list(found.values())
+
+    def _expand(self, path: KeyPath, name: str, given: dict[str, Any]) -> Iterator[MethodChoice]:
+        taken = methods.get(name).options
+        swept = taken.sweeps(given)
+        for keys in (keys for keys, values in swept.items() if not values):
+            self.report((*path, *keys), "an empty list leaves no value to train with")
+        base = taken.defaults()
+        for values in itertools.product(*swept.values()):
+            try:
+                params = taken.resolve(options.replaced(given, dict(zip(swept, values, strict=True))))
+            except ValidationError as error:
+                for tail, sentence in options.sentences(error, taken.schema):
+                    self.report((*path, *tail), sentence)
+                continue
+            shown = [f"{key}={_short(value)}" for key, value in options.changed(params, base)]
+            yield MethodChoice(name, params, f"{name} ({', '.join(shown)})" if shown else name)
+
+    def check_name(self) -> None:
+        """Keep the run's folder inside the results and apart from what else lies there."""
+        given = self.data.get("name")
+        name = given if isinstance(given, str) and given else self.document.path.stem
+        if name in RESERVED_NAMES:
+            self.report(("name",), f"'{name}' is taken by the harness's own folder of the results: choose another name")
+        elif name in (".", "..") or len(name) > 100 or re.search(r'[/\\:*?"<>|\x00-\x1f]', name):
+            self.report(("name",), f"{name!r} names the result folder: use up to 100 letters, digits, '-', '_' and '.'")
+
+    def check_axes(self, no_baseline: bool) -> None:
+        """Look for a missing baseline, repeated seeds and filters on something that is no axis."""
+        entries = self.data.get("methods")
+        if isinstance(entries, list):
+            names = [_split_named(entry, ())[0] for entry in entries]
+            if BASELINE not in names and not no_baseline:
+                self.report(
+                    ("methods",),
+                    "no baseline: every gain is measured against the method 'none'. Add under methods:\n    - none\n"
+                    "  or give --no-baseline, which marks every table",
+                )
+        seeds = self.data.get("seeds")
+        seeds = seeds if isinstance(seeds, list) else []
+        for index, seed in enumerate(seeds):
+            if seed in seeds[:index]:
+                self.report(("seeds", index), f"seed {seed} stands twice; a repeated seed is no new evidence")
+        for key in ("include", "exclude"):
+            filters = self.data.get(key)
+            for index, rule in enumerate(filters if isinstance(filters, list) else []):
+                for axis in rule if isinstance(rule, dict) else ():
+                    if axis not in AXES:
+                        self.report((key, index, axis), unknown("axis", str(axis), AXES))
+
+
+def _split_named(item: Any, reserved: Sequence[str]) -> tuple[str | None, dict[str, Any]]:
+    if isinstance(item, str):
+        return item, {}
+    if isinstance(item, dict) and isinstance(item.get("name"), str):
+        return item["name"], {key: value for key, value in item.items() if key != "name" and key not in reserved}
+    return None, {}
+
+
+def _short(value: Any) -> str:
+    """Return a value for a label; two different values never look the same."""
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if both else value
+    return result

@@ -1,0 +1,133 @@
+"""Atrous pyramids: DeepLabV3 (Chen et al., arXiv 1706.05587) and DeepLabV3+ (ECCV 2018, arXiv 1802.02611)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.segmentation import deeplabv3
+from torchvision.ops import Conv2dNormActivation
+
+from bench.models.encoders.resnet import CoarsestStage, ResNetEncoder, ResNetSegmenter, fed_bgr
+from bench.models.heads.fcn import FCNHead
+from bench.models.weights.pretrained import Pretrained
+
+RATES = (12, 24, 36)
+"""Dilations at output stride 8."""
+
+
+class SeparableConv(nn.Sequential):
+    """Depthwise 3x3 and pointwise 1x1 convolution, each with batch normalisation and ReLU."""
+
+    def __init__(self, in_channels: int, width: int, dilation: int = 1) -> None:
+        super().__init__(
+            Conv2dNormActivation(in_channels, in_channels, 3, groups=in_channels, dilation=dilation),
+            Conv2dNormActivation(in_channels, width, 1),
+        )
+
+
+class ASPP(nn.Module):
+    """The atrous pyramid of mmseg: image pooling, 1x1, dilated 3x3 convolutions, fused by a full 3x3 one.
+
+    torchvision's and CIRKD's has the pooling last and fuses by a 1x1 one.
+
+    Args:
+        in_channels: of the feature.
+        width: channels of each branch and of what comes out.
+        rates: dilations.
+        separable: dilated convolutions are depthwise separable.
+    """
+
+    def __init__(self, in_channels: int, width: int, *, rates: Sequence[int] = RATES, separable: bool = False) -> None:
+        super().__init__()
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), Conv2dNormActivation(in_channels, width, 1))
+        self.point = Conv2dNormActivation(in_channels, width, 1)
+        self.atrous = nn.ModuleList(
+            SeparableConv(in_channels, width, rate)
+            if separable
+            else Conv2dNormActivation(in_channels, width, 3, dilation=rate)
+            for rate in rates
+        )
+        self.fuse = Conv2dNormActivation((2 + len(rates)) * width, width, 3)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Return N x width x h x w at the feature's size."""
+        pooled = self.pool(feature).expand(-1, -1, *feature.shape[-2:])
+        branches = [pooled, self.point(feature), *(atrous(feature) for atrous in self.atrous)]
+        fused: Tensor = self.fuse(torch.cat(branches, dim=1))
+        return fused
+
+
+class DeepLabV3PlusDecoder(nn.Module):
+    """A separable atrous pyramid on stage 4, joined with a narrow stage 1 by two separable convolutions.
+
+    Args:
+        channels: of the four stages.
+        width: channels of the pyramid and of the embedding.
+        low_width: channels that stage 1 is reduced to.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int, low_width: int) -> None:
+        super().__init__()
+        self.context = ASPP(channels[-1], width, separable=True)
+        self.low = Conv2dNormActivation(channels[0], low_width, 1)
+        self.fuse = nn.Sequential(SeparableConv(width + low_width, width), SeparableConv(width, width))
+
+    def forward(self, stages: tuple[Tensor, ...]) -> Tensor:
+        """Return the embedding, N x width x h x w at stage 1's size."""
+        low = self.low(stages[0])
+        context = F.interpolate(self.context(stages[-1]), size=low.shape[-2:], mode="bilinear", align_corners=False)
+        embedding: Tensor = self.fuse(torch.cat([context, low], dim=1))
+        return embedding
+
+
+def deeplabv3_cirkd(
+    num_classes: int, encoder: ResNetEncoder, width: int, *, pretrained: tuple[Pretrained, ...] = ()
+) -> ResNetSegmenter:
+    """Return DeepLabV3 as CIRKD builds it: torchvision's pyramid, a 3x3 convolution, dropout 0.1.
+
+    Args:
+        num_classes: number of classes K.
+        encoder: at output stride 8.
+        width: channels of the pyramid and of the embedding.
+        pretrained: weights of the encoder that it starts from.
+    """
+    pyramid = deeplabv3.ASPP(encoder.channels[-1], RATES, width)
+    model = ResNetSegmenter(
+        encoder,
+        CoarsestStage(pyramid, Conv2dNormActivation(width, width, 3)),
+        nn.Conv2d(width, num_classes, 1),
+        dropout=nn.Dropout(0.1),
+        auxiliary=FCNHead(encoder.channels[2], encoder.channels[2] // 4, num_classes, dropout=nn.Dropout),
+        pretrained=pretrained,
+    )
+    return fed_bgr(model)
+
+
+def deeplabv3plus_mmseg(
+    num_classes: int,
+    encoder: ResNetEncoder,
+    width: int,
+    low_width: int,
+    *,
+    pretrained: tuple[Pretrained, ...] = (),
+) -> ResNetSegmenter:
+    """Return DeepLabV3+ as mmseg builds it.
+
+    Args:
+        num_classes: number of classes K.
+        encoder: at output stride 8.
+        width: channels of the pyramid and of the embedding.
+        low_width: channels that stage 1 is reduced to.
+        pretrained: weights of the encoder that it starts from.
+    """
+    return ResNetSegmenter(
+        encoder,
+        DeepLabV3PlusDecoder(encoder.channels, width, low_width),
+        nn.Conv2d(width, num_classes, 1),
+        dropout=nn.Dropout2d(0.1),
+        auxiliary=FCNHead(encoder.channels[2], encoder.channels[2] // 4, num_classes),
+        pretrained=pretrained,
+    )

@@ -1,0 +1,1 @@
+"""Whole networks that are written here."""

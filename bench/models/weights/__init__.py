@@ -1,0 +1,1 @@
+"""Weights: reading, publishers' files, checkpoints of others."""

@@ -1,0 +1,1 @@
+"""Cells with their state, groups, and what is needed first."""

@@ -1,0 +1,51 @@
+"""From a matrix's dataset to the dataset."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from bench.base.errors import BenchError, unknown
+from bench.base.registry import datasets
+from bench.data.base import SegmentationData
+from bench.data.facts import Locations
+from bench.matrix.cell import DatasetSpec
+from bench.matrix.matrix import Dataset
+from bench.models.base import IMAGENET_MEAN, IMAGENET_STD
+
+
+def build_dataset(entry: Dataset, locations: Locations, base: Path) -> tuple[SegmentationData, DatasetSpec]:
+    """Return a matrix's dataset and its description; the files are not looked for.
+
+    Args:
+        entry: as in the matrix.
+        locations: where datasets look for files.
+        base: the matrix's folder.
+
+    Raises:
+        BenchError: nothing tells the classes, a split is unknown, or what is trained on would be scored.
+    """
+    builder = datasets.get(entry.name).builder
+    given = datasets.get(entry.name).options.resolve(entry.options)
+    data: SegmentationData = builder(replace(locations, base=base), **given)
+    if entry.normalization == "imagenet":
+        data.info = replace(data.info, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    evaluated = entry.eval_split or data.info.eval_split
+    problems = [
+        f"dataset.{key}: {unknown(f'split of {entry.name}', split, data.info.splits)}"
+        for key, split in (("train_split", entry.train_split), ("eval_split", evaluated))
+        if split not in data.info.splits
+    ]
+    if entry.train_split == evaluated:
+        problems.append(f"dataset.eval_split: '{evaluated}' is trained on; evaluate on another split")
+    if problems:
+        raise BenchError(*problems)
+    spec = DatasetSpec(
+        name=entry.name,
+        options=data.key_options(given),
+        paths={key: value for key, value in given.items() if key in data.paths},
+        train_split=entry.train_split,
+        eval_split=evaluated,
+        normalization=entry.normalization,
+    )
+    return data, spec

@@ -1,0 +1,101 @@
+"""What a plan is made of: cells with their state, groups, the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.data.base import SegmentationData
+from bench.matrix.cell import Cell, TeacherSpec
+from bench.matrix.matrix import Expected
+from bench.models.weights.pretrained import PublishedFile
+from bench.store.folders import Record, RunFolder
+
+TEACHERS = "teachers"
+FINISHED = frozenset({"done", "diverged"})
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell with its state.
+
+    Attributes:
+        cell: what to train.
+        state: ``planned``, ``interrupted``, ``done``, ``failed``, ``diverged``, ``stale``, ``corrupt`` or ``skipped``.
+        reason: why, for the states that need one.
+        provenance: digests of code, data and versions that a result made now would carry.
+        remarks: what the method does otherwise than its paper because of this pair.
+    """
+
+    cell: Cell
+    state: str
+    reason: str = ""
+    provenance: Record = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def to_train(self) -> bool:
+        """Whether a run will train it."""
+        return self.state not in FINISHED and self.state != "skipped"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells that see the same batches and the same frozen teacher, trained in lockstep.
+
+    Attributes:
+        cells: members that are still to be trained.
+        teacher: the teacher that some member listens to, or None.
+    """
+
+    cells: tuple[PlannedCell, ...]
+    teacher: TeacherSpec | None
+
+    @property
+    def name(self) -> str:
+        """How the group is told to the user."""
+        first = self.cells[0].cell
+        pair = f"{self.teacher.name} -> {first.student.name}" if self.teacher else first.student.name
+        return f"{first.dataset.name}, {pair}, seed {first.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a matrix asks for.
+
+    Attributes:
+        name: of the matrix, and of its result folder.
+        run: the result folder.
+        teachers_run: the folder of teachers trained by the harness, shared by all matrices.
+        data: the dataset.
+        cells: every cell of the matrix.
+        teachers: cells that train a teacher without weights.
+        weights: files given for models, by name and digest.
+        groups: what is left to train, in order.
+        published: files of weights that models start from and that somebody publishes.
+        expected: scores that teachers must have, by the key of the teacher.
+        notes: what is worth knowing of the given weights.
+    """
+
+    name: str
+    run: RunFolder
+    teachers_run: RunFolder
+    data: SegmentationData
+    cells: tuple[PlannedCell, ...]
+    teachers: tuple[PlannedCell, ...]
+    weights: Mapping[str, Path]
+    groups: tuple[Group, ...]
+    published: tuple[PublishedFile, ...] = ()
+    expected: Mapping[str, Expected] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> list[str]:
+        """What to do about each published file that is not here."""
+        return [sentence for file in self.published if (sentence := file.missing())]
+
+    @property
+    def teacher_groups(self) -> tuple[Group, ...]:
+        """One group for each teacher that is still to be trained."""
+        return tuple(Group((teacher,), None) for teacher in self.teachers if teacher.to_train)

@@ -1,0 +1,1 @@
+"""Result folders and the frame of all results."""

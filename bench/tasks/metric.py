@@ -1,0 +1,162 @@
+"""What a task measures: its metrics, how a split is scored, and the records that scores are made from. No torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+PLACES = ("text", "terminal", "page")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: the only place where its name, header, meaning, direction and importance stand.
+
+    Attributes:
+        key: its one name everywhere: ``result.json``, ``--fail-on``, CSV, page.
+        header: what stands above it, without the unit.
+        meaning: what it is, in one sentence.
+        higher_is_better: False for an error.
+        importance: columns of the lowest one are dropped first where the room is small; 0..100.
+        shown_in: which of :data:`PLACES` have a column of it; the CSV has every metric.
+        scale: what a stored value is multiplied by to be shown: 100 for a ratio in percent.
+        unit: of the shown value; empty for none.
+        digits: decimals of the shown value.
+        noticeable: difference, as stored, that one seed alone hardly makes; limits of single seeds come from it.
+        aliases: former names that ``--fail-on`` still takes.
+    """
+
+    key: str
+    header: str
+    meaning: str = ""
+    higher_is_better: bool = True
+    importance: int = 40
+    shown_in: tuple[str, ...] = PLACES
+    scale: float = 100.0
+    unit: str = "%"
+    digits: int = 2
+    noticeable: float = 0.05
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Header and unit, ``mIoU (%)``."""
+        return f"{self.header} ({self.unit})" if self.unit else self.header
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, -1 where lower is: a gain is ``sign * (score - baseline)``, positive for better."""
+        return 1 if self.higher_is_better else -1
+
+    @property
+    def difference_unit(self) -> str:
+        """Unit of a difference: points for percent."""
+        return "points" if self.unit == "%" else self.unit
+
+    def text(self, value: float | None) -> str:
+        """Return a stored value as shown, without the unit; empty where there is none."""
+        return "" if value is None else f"{self.scale * value:.{self.digits}f}"
+
+    def difference(self, value: float | None) -> str:
+        """Return a difference as shown, with its sign; empty where there is none."""
+        return "" if value is None else f"{self.scale * value:+.{self.digits}f}"
+
+    def with_unit(self, value: float | None) -> str:
+        """Return a stored value with its unit, ``67.40 %``; ``-`` where there is none."""
+        return "-" if value is None else f"{self.text(value)} {self.unit}".strip()
+
+
+GAIN = "gain"
+"""Name of the difference to the baseline, turned so that positive is better, wherever metrics go by name."""
+
+
+class Evidence(ABC):
+    """Records of every image of a split, from which the primary metric of any choice of images follows exactly."""
+
+    n_images: int
+
+    @abstractmethod
+    def resampled(self, weights: np.ndarray) -> np.ndarray:
+        """Return the primary metric of each resample.
+
+        Args:
+            weights: (n_resamples, n_images), how often each image was drawn.
+
+        Returns:
+            (n_resamples,), NaN where nothing drawn can be scored.
+        """
+
+    @abstractmethod
+    def per_image(self) -> np.ndarray:
+        """Return the (n_images,) primary metric of every image by itself, NaN where it has none."""
+
+    @abstractmethod
+    def save(self, path: Path) -> None:
+        """Write to a file, atomically; :attr:`Scoring.read` reads it back."""
+
+    def primary(self) -> float | None:
+        """Return the primary metric of the whole split, None where nothing can be scored."""
+        value = float(self.resampled(np.ones((1, self.n_images)))[0])
+        return None if np.isnan(value) else value
+
+
+class TaskSettings(BaseModel):
+    """What of a recipe is a task's own; its fields stand among the recipe's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a task scores a split: the half of a task that tables are made with.
+
+    Attributes:
+        name: the task's name, as a dataset gives it.
+        metrics: the first is the primary one, in which gains are told.
+        policy: how the metrics are counted, in sentences for the table's notes.
+        per_class: the metric whose values by class stand in a result under its key; None where there are no classes.
+        extras: further numbers of a result that tables may quote, with the words for them.
+        read: reads what an evidence saved; None where the task's code is not here.
+        evidence: ``means`` where :class:`~bench.tasks.means.Means` reads it, so that tables need no code of the task's.
+        settings: what of a recipe is the task's own.
+    """
+
+    name: str
+    metrics: tuple[Metric, ...]
+    policy: str = ""
+    per_class: Metric | None = None
+    extras: Mapping[str, str] = field(default_factory=dict)
+    read: Callable[[Path], Evidence] | None = None
+    evidence: str = ""
+    settings: type[TaskSettings] = TaskSettings
+
+    @property
+    def primary(self) -> Metric:
+        """The metric in which gains are told."""
+        return self.metrics[0]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the metrics."""
+        return tuple(metric.key for metric in self.metrics)
+
+    def metric(self, name: str) -> Metric | None:
+        """Return the metric of a name, a former name included; None where there is none."""
+        return next((metric for metric in self.metrics if name == metric.key or name in metric.aliases), None)
+
+    def record(self) -> dict[str, Any]:
+        """Return what tables need, as JSON values."""
+        return {
+            "name": self.name,
+            "metrics": [asdict(metric) for metric in self.metrics],
+            "policy": self.policy,
+            "per_class": self.per_class and asdict(self.per_class),
+            "extras": dict(self.extras),
+            "evidence": self.evidence,
+        }

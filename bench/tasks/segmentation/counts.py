@@ -1,0 +1,94 @@
+"""Confusion counts of every image of a split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from bench.base.files import write_atomic
+from bench.tasks.metric import Evidence
+from bench.tasks.segmentation.draws import ImageCounts
+
+
+@dataclass(frozen=True, eq=False)
+class Counts(Evidence):
+    """Confusion counts of every image, sparse.
+
+    Attributes:
+        image: (E,) position of the image in the split.
+        target: (E,) true class.
+        prediction: (E,) predicted class.
+        count: (E,) number of pixels.
+        n_images: number of images evaluated.
+        num_classes: K.
+        boundary: n_images x 2 x K: pixels in the intersection and in the union of true and predicted boundaries; None
+            in results of versions that did not take them.
+    """
+
+    image: np.ndarray
+    target: np.ndarray
+    prediction: np.ndarray
+    count: np.ndarray
+    n_images: int
+    num_classes: int
+    boundary: np.ndarray | None = None
+
+    @classmethod
+    def from_dense(cls, matrices: np.ndarray, boundary: np.ndarray | None = None) -> Counts:
+        """Build from an n_images x K x K array, rows true, columns predicted, and the boundary counts."""
+        image, target, prediction = np.nonzero(matrices)
+        count = matrices[image, target, prediction]
+        return cls(image, target, prediction, count, matrices.shape[0], matrices.shape[1], boundary)
+
+    @cached_property
+    def _images(self) -> ImageCounts:
+        return ImageCounts.of(self)
+
+    def resampled(self, weights: np.ndarray) -> np.ndarray:
+        """Return the mIoU of each resample; see :meth:`~bench.tasks.metric.Evidence.resampled`."""
+        return self._images.resampled(weights)
+
+    def per_image(self) -> np.ndarray:
+        """Return the (n_images,) mIoU over the classes that an image's labels or predictions have, NaN for no label."""
+        return self._images.miou_by_image()
+
+    def total(self) -> np.ndarray:
+        """Return the K x K confusion matrix over all images, rows true, columns predicted."""
+        matrix = np.zeros((self.num_classes, self.num_classes), dtype=np.int64)
+        np.add.at(matrix, (self.target, self.prediction), self.count.astype(np.int64))
+        return matrix
+
+    def save(self, path: Path) -> None:
+        """Write compressed, atomically."""
+
+        extra: dict[str, Any] = {} if self.boundary is None else {"boundary": self.boundary.astype(np.uint32)}
+
+        def write(file: IO[bytes]) -> None:
+            np.savez_compressed(
+                file,
+                image=self.image.astype(np.uint32),
+                target=self.target.astype(np.uint16),
+                prediction=self.prediction.astype(np.uint16),
+                count=self.count.astype(np.uint32),
+                shape=np.array([self.n_images, self.num_classes], dtype=np.int64),
+                **extra,
+            )
+
+        write_atomic(path, write)
+
+    @classmethod
+    def load(cls, path: Path) -> Counts:
+        """Read what :meth:`save` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            n_images, num_classes = (int(value) for value in arrays["shape"])
+            entries = [arrays[key] for key in ("image", "target", "prediction", "count")]
+            boundary = arrays.get("boundary")
+            return cls(entries[0], entries[1], entries[2], entries[3], n_images, num_classes, boundary)
+
+    def boundary_total(self) -> np.ndarray | None:
+        """Return the 2 x K boundary counts over all images."""
+        return None if self.boundary is None else self.boundary.astype(np.int64).sum(axis=0)

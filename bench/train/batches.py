@@ -1,0 +1,55 @@
+"""A loaded batch on the training device, and its images as each model wants them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from bench.method import Batch
+from bench.models.base import SegmentationModel, Triple
+from bench.train.trainee import Setting
+
+
+class Views:
+    """A batch's images, once for each normalisation and order of channels that some model wants.
+
+    Args:
+        images: N x 3 x H x W in 0..1.
+        setting: gives the dataset's own mean and standard deviation.
+        channels_last: memory format of the result.
+    """
+
+    def __init__(self, images: Tensor, setting: Setting, channels_last: bool) -> None:
+        self._images = images
+        self._info = setting.info
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self._made: dict[tuple[Triple, Triple, bool], Tensor] = {}
+
+    def made(self) -> list[Tensor]:
+        """Return every view made so far."""
+        return list(self._made.values())
+
+    def of(self, model: SegmentationModel) -> Tensor:
+        """Return the images as a model wants them."""
+        key = model.mean or self._info.mean, model.std or self._info.std, model.bgr
+        if key not in self._made:
+            shift, scale = (_channels(values, self._images.device) for values in key[:2])
+            view = (self._images - shift) / scale
+            view = view.flip(1) if model.bgr else view
+            self._made[key] = view.contiguous(memory_format=self._format)
+        return self._made[key]
+
+
+@lru_cache(maxsize=64)
+def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """One value a channel, kept on the device: copying it there for every batch would stall it."""
+    return torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+
+
+def to_batch(images: Tensor, target: Tensor, setting: Setting) -> Batch:
+    """Move a loaded batch to the training device; images become float32 in 0..1."""
+    moved = images.to(setting.device, non_blocking=True).float() / 255
+    labels = target.to(setting.device, torch.long, non_blocking=True, copy=True)  # the loaded ones stay as they are
+    return Batch(moved, labels, setting.info.ignore_index)

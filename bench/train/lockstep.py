@@ -1,0 +1,299 @@
+"""The lockstep loop: one batch, one teacher forward, then each cell's own step."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.base.errors import BenchError, Interrupted
+from bench.base.files import write_problem
+from bench.data.base import Samples
+from bench.data.feed.loader import BatchOrder, train_loader
+from bench.data.feed.transforms import build_train_transform
+from bench.method import Batch, Outputs
+from bench.models.base import SegmentationModel
+from bench.tasks.segmentation.counts import Counts
+from bench.train.batches import Views, to_batch
+from bench.train.clock import Stopwatch
+from bench.train.evaluate import evaluate
+from bench.train.events import Reporter, Scored, Stepped, TermsRead
+from bench.train.memory import tensor_bytes
+from bench.train.stop import StopRequest
+from bench.train.trainee import Diverged, Setting, Trainee
+
+
+@dataclass
+class LockstepGroup:
+    """One group in training.
+
+    Attributes:
+        trainees: the members, some perhaps resumed further than others.
+        teacher: frozen, in evaluation mode; None where no member listens to one.
+        train: training split.
+        evaluate: evaluation split.
+        setting: what the members share.
+        reporter: told what happens.
+        stop: asked after every iteration.
+        finish: called with each trainee that reached the end and its final counts and scores.
+        failed: called with each trainee that ended without a result, its state, reason and details.
+        workers: processes that load data.
+        checkpoint_seconds: seconds of training between two checkpoints.
+        alive: members that neither ended nor failed.
+    """
+
+    trainees: list[Trainee]
+    setting: Setting
+    teacher: SegmentationModel | None
+    train: Samples
+    evaluate: Samples
+    reporter: Reporter
+    stop: StopRequest
+    finish: Callable[[Trainee, Counts, dict[str, Any]], None]
+    failed: Callable[[Trainee, str, str, dict[str, Any]], None]
+    workers: int = 0
+    checkpoint_seconds: float = 20.0
+    alive: list[Trainee] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.alive = list(self.trainees)
+        self.recipe = self.trainees[0].recipe
+        self.taps = frozenset(tap for trainee in self.trainees for tap in trainee.method.taps)
+        self._teacher_watch = Stopwatch(self.setting.device)
+        for trainee in self.trainees:
+            if self.teacher is not None and trainee.method.needs_teacher:
+                trainee.teacher_bytes = tensor_bytes(self.teacher.state_dict().values())
+        self._last_checkpoint = time.monotonic()
+        self._listening: list[Trainee] = []
+
+    def guarded(self, trainee: Trainee, action: Callable[[], object]) -> None:
+        """Do something for one member; whatever goes wrong ends that member alone."""
+        try:
+            action()
+        except Interrupted:
+            raise
+        except Exception as error:  # noqa: BLE001 - a companion must not suffer, whatever it is
+            self._drop(trainee, error)
+
+    def _drop(self, trainee: Trainee, error: Exception) -> None:
+        self.alive.remove(trainee)
+        details: dict[str, Any] = {"iteration": trainee.iteration, "terms": dict(trainee.terms)}
+        if not isinstance(error, Diverged):
+            try:
+                trainee.settle()
+            except Diverged as cause:
+                error = cause
+            except Exception:  # noqa: BLE001, S110 - the first error is the one to tell
+                pass
+        if isinstance(error, Diverged):
+            details |= {"iteration": error.iteration, "terms": error.terms}
+            self.failed(trainee, "diverged", str(error), details)
+            return
+        details["traceback"] = "".join(traceback.format_exception(error))
+        self.failed(trainee, "failed", describe_failure(error, trainee.folder.path), details)
+        if isinstance(error, torch.OutOfMemoryError):
+            torch.cuda.empty_cache()
+
+    def run(self) -> None:
+        """Train to the end, or until a stop is requested.
+
+        Raises:
+            Interrupted: a stop was requested; every member is checkpointed.
+            BenchError: a sample could not be read; every member is checkpointed.
+        """
+        start = min((trainee.iteration for trainee in self.alive), default=self.recipe.iterations)
+        try:
+            self._score_what_a_stop_left_out()
+            for iteration, (images, target) in enumerate(self._batches(start), start):
+                self._iterate(iteration, images, target)
+                if not self.alive:
+                    return
+                if self.stop.requested and iteration + 1 < self.recipe.iterations:
+                    raise Interrupted(self.stop.signal_number)
+            for trainee in list(self.alive):
+                self.guarded(trainee, lambda trainee=trainee: self._conclude(trainee))  # type: ignore[misc]
+        except (BenchError, Interrupted):
+            self._checkpoint_all()
+            raise
+        except Exception as error:  # noqa: BLE001 - the loader failed: this group ends, others go on
+            # a signal to the whole process group ends the loader's workers as well, which torch reports as a fault
+            if self.stop.requested:
+                self._checkpoint_all()
+                raise Interrupted(self.stop.signal_number) from None
+            for trainee in list(self.alive):
+                self._drop(trainee, error)
+
+    def _score_what_a_stop_left_out(self) -> None:
+        """Take the scores of members that were stopped while they were scored on the way."""
+        for trainee in list(self.alive):
+            done = trainee.iteration
+            missing = not trainee.evals or trainee.evals[-1]["iteration"] < done
+            if missing and done in self.recipe.evaluation_points() and done < self.recipe.iterations:
+                self.guarded(trainee, lambda t=trainee: self._score(t))  # type: ignore[misc]
+
+    def _batches(self, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        seed = self.trainees[0].cell.seed
+        order = BatchOrder(len(self.train), self.recipe.batch_size, seed)
+        transform = build_train_transform(self.recipe.augment, self.setting.info)
+        yield from train_loader(
+            self.train,
+            transform,
+            order,
+            seed=seed,
+            start_iteration=start,
+            iterations=self.recipe.iterations,
+            workers=self.workers,
+            pin_memory=self.setting.device.type == "cuda",
+            augment_on=self.setting.device if self.setting.device.type == "cuda" else None,
+        )
+
+    def _iterate(self, iteration: int, images: Tensor, target: Tensor) -> None:
+        live = [trainee for trainee in self.alive if trainee.iteration <= iteration]
+        if len(live) > len(self._listening):
+            self._settle()
+        self._listening = live
+        shared = self._share(live, images, target)
+        for trainee in live:
+            if trainee in self.alive:
+                self.guarded(trainee, lambda t=trainee, s=shared: s.step(t))  # type: ignore[misc]
+            if shared.changed():
+                error = RuntimeError("changed the batch or the teacher's outputs in place, which its companions share")
+                if trainee in self.alive:
+                    self._drop(trainee, error)
+                shared = self._share(live, images, target)
+        self._after(iteration + 1)
+
+    def _share(self, live: list[Trainee], images: Tensor, target: Tensor) -> Shared:
+        """Return what the members see; a teacher that fails takes its listeners with it."""
+        batch = to_batch(images, target, self.setting)
+        views = Views(batch.images, self.setting, self.recipe.channels_last)
+        outputs = None
+        try:
+            outputs = self._teach([trainee for trainee in live if trainee in self.alive], views)
+        except Exception as error:  # noqa: BLE001 - those who need no teacher go on
+            for trainee in live:
+                if trainee.method.needs_teacher and trainee in self.alive:
+                    self._drop(trainee, error)
+        for trainee in live:
+            views.of(trainee.student)
+        return Shared(batch, views, outputs)
+
+    def _teach(self, live: list[Trainee], views: Views) -> Outputs | None:
+        if self.teacher is None or not any(trainee.method.needs_teacher for trainee in live):
+            return None
+        images = views.of(self.teacher)
+        # no_grad rather than inference_mode: autograd refuses to save inference tensors, which losses do.
+        with self._teacher_watch, torch.no_grad(), self._autocast():
+            outputs = self.teacher(images)
+        kept = Outputs(
+            outputs.logits.float(),
+            None if outputs.embedding is None else outputs.embedding.float(),
+            tuple(stage.float() for stage in outputs.stages) if "stages" in self.taps else (),
+            model=self.teacher,
+        )
+        return kept.keep(self.taps)
+
+    def _autocast(self) -> torch.autocast:
+        dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(self.recipe.precision)
+        return torch.autocast(self.setting.device.type, dtype=dtype, enabled=dtype is not None)
+
+    def _after(self, done: int) -> None:
+        recipe = self.recipe
+        logged = done % recipe.log_every == 0 or done == recipe.iterations
+        scored = done in recipe.evaluation_points()
+        due = time.monotonic() - self._last_checkpoint >= self.checkpoint_seconds
+        self.reporter.tell(Stepped(done, recipe.iterations))
+        if not (logged or scored or due or self.stop.requested):
+            return
+        self._settle()
+        for trainee in list(self.alive):
+            if trainee.iteration != done:
+                continue
+            if logged:
+                trainee.log()
+                self.reporter.tell(TermsRead(trainee.cell, done, trainee.terms))
+            if scored and done < recipe.iterations:
+                self.guarded(trainee, lambda t=trainee: self._score(t))  # type: ignore[misc]
+        if due and done < recipe.iterations:
+            self._checkpoint_all()
+
+    def _settle(self) -> None:
+        teacher_s = self._teacher_watch.take()
+        for trainee in self._listening:
+            if trainee.method.needs_teacher:
+                trainee.costs.teacher_s += teacher_s
+        for trainee in list(self.alive):
+            self.guarded(trainee, trainee.settle)
+
+    def _checkpoint_all(self) -> None:
+        self._settle()
+        for trainee in list(self.alive):
+            self.guarded(trainee, trainee.save_checkpoint)
+        self._last_checkpoint = time.monotonic()
+
+    def _score(self, trainee: Trainee) -> tuple[Counts, dict[str, Any]]:
+        watch = Stopwatch(self.setting.device)
+        with watch, trainee.stream.active():
+            counts, metrics = evaluate(
+                trainee.student,
+                self.evaluate,
+                trainee.task,
+                self.setting,
+                trainee.recipe.eval_batch_size,
+                self.workers,
+                self.stop,
+            )
+        trainee.student.train()
+        trainee.costs.eval_s += watch.take()
+        metric = trainee.task.scoring.primary
+        trainee.evals.append({"iteration": trainee.iteration, metric.key: metrics[metric.key]})
+        self.reporter.tell(Scored(trainee.cell, trainee.iteration, metric, metrics[metric.key]))
+        return counts, metrics
+
+    def _conclude(self, trainee: Trainee) -> None:
+        trainee.settle()
+        trainee.require_finite_weights()
+        counts, metrics = self._score(trainee)
+        self.finish(trainee, counts, metrics)
+        self.alive.remove(trainee)
+
+
+class Shared:
+    """What the members of a group see in one step, and whether one of them changed it.
+
+    Args:
+        batch: the batch.
+        views: its images as each model wants them.
+        teacher: the teacher's outputs, or None.
+    """
+
+    def __init__(self, batch: Batch, views: Views, teacher: Outputs | None) -> None:
+        self.batch, self.views, self.teacher = batch, views, teacher
+        self._tensors = [batch.images, batch.target, *views.made()]
+        if teacher is not None:
+            kept = (teacher.logits, teacher.embedding, *teacher.stages)
+            self._tensors += [tensor for tensor in kept if tensor is not None]
+        self._versions = [tensor._version for tensor in self._tensors]
+
+    def step(self, trainee: Trainee) -> None:
+        """Let one member train its iteration."""
+        trainee.step(self.batch, self.views.of(trainee.student), self.teacher)
+
+    def changed(self) -> bool:
+        """Tell whether a tensor was written to since this was made; torch counts the writes on the host."""
+        return self._versions != [tensor._version for tensor in self._tensors]
+
+
+def describe_failure(error: Exception, folder: Path) -> str:
+    """Return the reason that a failed cell shows."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return f"out of memory: {str(error).splitlines()[0]} Use a smaller recipe.batch_size for all cells."
+    if isinstance(error, OSError):
+        return write_problem(folder, error)
+    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"

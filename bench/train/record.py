@@ -1,0 +1,105 @@
+"""From a trained cell to its record in the store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from bench import NUMERICS
+from bench.base import environment
+from bench.base.files import digest, write_json
+from bench.data.facts import DatasetInfo
+from bench.matrix.cell import Cell
+from bench.models.base import count_parameters
+from bench.models.weights.reading import save_weights
+from bench.store.folders import COUNTS, HISTORY, STUDENT, Record
+from bench.tasks.segmentation.counts import Counts
+from bench.train.trainee import Trainee
+
+
+def protocol(cell: Cell, info: DatasetInfo, fingerprint: str) -> Record:
+    """Return all that may move a score besides the cell's own axes, and its hash.
+
+    Rows with different hashes are never ranked together.
+    """
+    fields = {
+        "dataset": {
+            **cell.dataset.model_dump(mode="json"),
+            "classes": list(info.class_names),
+            "ignore_index": info.ignore_index,
+            "mean": list(info.mean),
+            "std": list(info.std),
+            "content": fingerprint,
+        },
+        "recipe": cell.recipe.key_fields(),
+        "evaluation": {"resolution": "label", "absent_classes": "skip"},
+        "numerics": NUMERICS,
+    }
+    return {"hash": digest(fields, 16), "fields": fields}
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_result(
+    trainee: Trainee,
+    counts: Counts,
+    metrics: Record,
+    *,
+    protocol: Record,
+    teacher: Record | None,
+    efficiency: Record,
+) -> Record:
+    """Write counts, history, weights and, last, the result of a finished cell.
+
+    Args:
+        trainee: the finished cell.
+        counts: per-image confusion counts.
+        metrics: scores over the split.
+        protocol: from :func:`protocol`.
+        teacher: name, metrics and efficiency of the teacher, or None.
+        efficiency: of the student.
+
+    Returns:
+        The record.
+    """
+    folder = trainee.folder
+    counts.save(folder.path / COUNTS)
+    write_json(folder.path / HISTORY, trainee.history())
+    save_weights(trainee.student, folder.path / STUDENT)
+    record = {
+        "cell": trainee.cell.record(),
+        "protocol": protocol,
+        "provenance": trainee.planned.provenance,
+        "status": "done",
+        "metrics": metrics,
+        "terms": list(trainee.loss_terms),
+        "remarks": list(trainee.method.remarks),
+        "efficiency": efficiency,
+        "teacher": teacher,
+        "cost": {
+            **trainee.costs.record(trainee.recipe.iterations),
+            "method_params": count_parameters(trainee.method),
+        },
+        "environment": environment.describe(trainee.setting.device),
+        "created": now(),
+    }
+    folder.finish(record)
+    return record
+
+
+def write_failure(trainee: Trainee, state: str, reason: str, details: dict[str, Any], protocol: Record) -> None:
+    """Write why a cell ended without a result."""
+    record = {
+        "cell": trainee.cell.record(),
+        "protocol": protocol,
+        "provenance": trainee.planned.provenance,
+        "status": state,
+        "reason": reason,
+        **details,
+        "environment": environment.describe(trainee.setting.device),
+        "created": now(),
+    }
+    trainee.folder.fail(record)

@@ -1,0 +1,118 @@
+"""The main job: plan, train teachers, train groups, report."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from bench.base.device import find_device, require_precision
+from bench.base.errors import BenchError, Interrupted
+from bench.base.files import require_space
+from bench.data.base import Samples
+from bench.matrix.matrix import LoadedMatrix
+from bench.matrix.settings import Settings
+from bench.plan.groups import Plan, build_plan
+from bench.plan.record import needed_bytes, write_plan
+from bench.train.engine import Engine
+from bench.train.events import Begun, OpenReporter, Said
+from bench.train.splits import prepare_splits
+from bench.train.stop import StopRequest
+
+
+def run_matrix(
+    loaded: LoadedMatrix,
+    settings: Settings,
+    reporter: OpenReporter,
+    stop: StopRequest,
+    command: str = "",
+    draw: Callable[[Plan, Mapping[str, Samples]], object] | None = None,
+) -> Plan:
+    """Train every cell of a matrix that is not done.
+
+    Args:
+        loaded: the matrix.
+        settings: folders, device, behaviour.
+        reporter: told what happens.
+        stop: asked between steps.
+        command: the command line, kept in the run folder.
+        draw: called with the plan and its splits once all is trained, while the run folder is held.
+
+    Returns:
+        The plan as it stands afterwards, every cell with its final state.
+
+    Raises:
+        BenchError: the request cannot be carried out.
+        Interrupted: a stop was requested; the same command goes on from there.
+    """
+    require_precision(loaded.matrix.recipe.precision, find_device(settings.device))
+    plan = _with_weights(loaded, settings, reporter)
+    _require_matches(plan, settings.retrain)
+    for note in plan.notes:
+        reporter.tell(Said(f"note: {note}"))
+    with plan.run.writing():
+        reporter.tell(Said(f"dataset {loaded.matrix.dataset.name}: preparing and checking"))
+        splits = prepare_splits(plan, settings, reporter)
+        require_space(plan.run.path, needed_bytes(plan))
+        write_plan(plan, loaded, command, splits[plan.cells[0].cell.dataset.eval_split].names)
+        with reporter:
+            reporter.tell(Begun(_iterations(plan)))
+            try:
+                engine = Engine(plan, settings, reporter, stop, splits)
+                plan = _train_teachers(loaded, engine)
+                replace(engine, plan=plan).train(plan.groups, plan.run)
+                if draw is not None:
+                    draw(plan, splits)
+            except Interrupted:
+                done = sum(plan.run.cell(planned.cell.id).state()[0] == "done" for planned in plan.cells)
+                reporter.tell(Said(f"{done} of {len(plan.cells)} cells are done"))
+                raise
+    return build_plan(loaded, replace(settings, retrain=(), accept_stale=True))
+
+
+def _with_weights(loaded: LoadedMatrix, settings: Settings, reporter: OpenReporter) -> Plan:
+    """Return the plan once every published file that it needs is here.
+
+    Raises:
+        BenchError: some cannot be had; all are named.
+    """
+    plan = build_plan(loaded, settings)
+    if not plan.missing or not any(planned.to_train for planned in (*plan.cells, *plan.teachers)):
+        return plan
+    problems: list[str] = []
+    for file in plan.published:
+        if file.missing():
+            reporter.tell(Said(f"fetching {file.url}"))
+            try:
+                file.fetch()
+            except BenchError as error:
+                problems += error.problems
+    if problems:
+        raise BenchError(*problems)
+    return build_plan(loaded, settings)
+
+
+def _train_teachers(loaded: LoadedMatrix, engine: Engine) -> Plan:
+    plan = engine.plan
+    if plan.teacher_groups:
+        with plan.teachers_run.writing():
+            engine.train(plan.teacher_groups, plan.teachers_run)
+    plan = build_plan(loaded, engine.settings)
+    unusable = [planned for planned in plan.teachers if planned.state in ("failed", "diverged", "corrupt")]
+    if unusable:
+        raise BenchError(
+            *(f"teacher {item.cell.student.name} {item.state}: {item.reason or 'see its folder'}" for item in unusable)
+        )
+    return plan
+
+
+def _require_matches(plan: Plan, patterns: Sequence[str]) -> None:
+    ids = [planned.cell.id for planned in (*plan.cells, *plan.teachers)]
+    problems = [f"--retrain {text}: no cell has such an id" for text in patterns if not fnmatch.filter(ids, text)]
+    if problems:
+        raise BenchError(*problems)
+
+
+def _iterations(plan: Plan) -> int:
+    groups = (*plan.teacher_groups, *plan.groups)
+    return sum(group.cells[0].cell.recipe.iterations for group in groups)

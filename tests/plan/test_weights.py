@@ -1,0 +1,183 @@
+"""What ``weights:`` may name, what is said where it is not here, and the gate before distillation."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from bench.base.errors import BenchError
+from bench.cli.screen.plan import print_plan
+from bench.matrix.matrix import load_matrix
+from bench.matrix.settings import Settings
+from bench.models.base import build_model
+from bench.models.weights.pretrained import Pretrained, PublishedFile
+from bench.plan.groups import build_plan
+from bench.plan.weights import find_weights
+from tests.harness import records, run, write_matrix
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Serve a folder; yield its URL and the folder."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments, **options) -> None:
+            super().__init__(*arguments, directory=str(folder), **options)
+
+        def log_message(self, *arguments) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as one:
+        threading.Thread(target=one.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{one.server_port}", folder
+        one.shutdown()
+
+
+@pytest.fixture(scope="module")
+def teacher_weights(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("teacher")
+    plan = run(write_matrix(folder, methods=["none", "kd"]), folder / "results")
+    (teacher,) = plan.teachers_run.cells()
+    return (teacher.path / "student.safetensors").read_bytes()
+
+
+def pair(weights: str, **teacher: object) -> list[dict[str, object]]:
+    return [{"teacher": {"name": "net_large", "weights": weights, **teacher}, "student": "net_small"}]
+
+
+def published(text: str, folder: Path) -> PublishedFile:
+    found = find_weights(text, folder)
+    assert isinstance(found, PublishedFile)
+    return found
+
+
+def test_a_file_is_found_in_the_current_folder_and_beside_the_matrix(tmp_path):
+    (tmp_path / "w.pth").write_bytes(b"x")
+    assert find_weights("w.pth", tmp_path) == tmp_path / "w.pth"
+    assert find_weights(str(tmp_path / "w.pth"), Path("elsewhere")) == tmp_path / "w.pth"
+
+
+def test_published_weights_by_the_name_of_their_library(tmp_path):
+    for text in ("FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1", "torchvision:FCN_ResNet50_Weights.DEFAULT"):
+        assert published(text, tmp_path).url == ("https://download.pytorch.org/models/fcn_resnet50_coco-1167a1af.pth")
+    timm = published("timm:resnet18.a1_in1k", tmp_path)
+    assert timm.url == "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors"
+    assert timm.file == "timm--resnet18.a1_in1k--model.safetensors"
+    smp = published("smp:smp-hub/segformer-b0-512x512-ade-160k", tmp_path)
+    assert smp.url.endswith("/smp-hub/segformer-b0-512x512-ade-160k/resolve/main/model.safetensors")
+    assert published("hf:a/b/c.pth", tmp_path).url == "https://huggingface.co/a/b/resolve/main/c.pth"
+    assert published("https://example.org/x/net%201.pth?download=1", tmp_path).file == "net 1.pth"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("absent.pth", "weights not found: absent.pth (looked in the current folder and beside the matrix"),
+        ("FCN_ResNet50_Weights.VOC", "Known: FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1"),
+        ("torchvision:FCN_ResNet5_Weights.X", "torchvision publishes no such weights"),
+        ("https://example.org", "the URL ends in no file name"),
+        ("hf:only-a-name", "a repository is written OWNER/NAME"),
+    ],
+)
+def test_weights_that_nobody_has_are_refused(tmp_path, text, told):
+    with pytest.raises(BenchError) as caught:
+        find_weights(text, tmp_path)
+    assert told in str(caught.value)
+
+
+def test_a_plan_tells_what_is_missing_and_a_run_fetches_it_once(tmp_path, server, teacher_weights, capsys):
+    url, folder = server
+    digits = hashlib.sha256(teacher_weights).hexdigest()
+    name = f"net-{digits[:8]}.safetensors"
+    path = write_matrix(tmp_path, methods=["none", "kd"], pairs=pair(f"{url}/{name}"))
+    settings = Settings(results=tmp_path / "results")
+    plan = build_plan(load_matrix(str(path)), settings)
+    cached = tmp_path / "hub" / "checkpoints" / name
+    assert plan.missing == [f"{name} is not here: fetch {url}/{name} and put it at {cached}"]
+    print_plan(plan, Console(width=300))
+    assert f"missing: {plan.missing[0]}; a run fetches it" in capsys.readouterr().out
+    with pytest.raises(BenchError, match=r"is not here: fetch .*the download failed"):
+        run(path, tmp_path / "results")
+    assert not cached.exists()
+    (folder / name).write_bytes(teacher_weights)
+    done = run(path, tmp_path / "results")
+    assert {planned.state for planned in done.cells} == {"done"}
+    assert records(done.run)["kd"][1]["cell"]["teacher"]["weights_sha256"] == digits
+    (folder / name).unlink()
+    assert {planned.state for planned in build_plan(load_matrix(str(path)), settings).cells} == {"done"}
+
+
+def test_a_download_with_another_digest_is_not_kept(tmp_path, server, teacher_weights):
+    url, folder = server
+    (folder / "net-00000000.safetensors").write_bytes(teacher_weights)
+    file = PublishedFile(f"{url}/net-00000000.safetensors", "net-00000000.safetensors")
+    with pytest.raises(BenchError, match="invalid hash"):
+        file.fetch()
+    assert not file.path.exists()
+
+
+def test_pretrained_weights_are_loaded_into_their_part(tmp_path):
+    donor, model = (build_model("tiny_fpn_8", 3, {}) for _ in range(2))
+    torch.save({f"module.{name}": value for name, value in donor.stem.state_dict().items()}, tmp_path / "stem.pth")
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "stem.pth").rename(tmp_path / "hub" / "checkpoints" / "stem.pth")
+    source = Pretrained("stem", "https://example.org/stem.pth", "stem.pth")
+    assert source.missing() == ""
+    source.load(model)
+    assert all(torch.equal(a, b) for a, b in zip(donor.stem.parameters(), model.stem.parameters(), strict=True))
+    absent = Pretrained("stem", "https://example.org/other.pth", "other.pth")
+    assert absent.missing().endswith("or set pretrained: false")
+
+
+def test_a_teacher_far_from_its_expected_score_stops_the_run_before_anything_learns(tmp_path, teacher_weights):
+    (tmp_path / "teacher.safetensors").write_bytes(teacher_weights)
+    weights = str(tmp_path / "teacher.safetensors")
+    plan = run(write_matrix(tmp_path, methods=["none", "kd"], pairs=pair(weights)), tmp_path / "results")
+    score = 100 * records(plan.run)["kd"][1]["teacher"]["metrics"]["miou"]
+    near = {"miou": round(score, 1), "tolerance": 0.5}
+    path = write_matrix(tmp_path, "near", methods=["none", "kd"], pairs=pair(weights, expected=near))
+    assert {planned.state for planned in run(path, tmp_path / "results").cells} == {"done"}
+    far = write_matrix(tmp_path, "far", methods=["none", "kd"], pairs=pair(weights, expected={"miou": score - 5}))
+    with pytest.raises(BenchError) as caught:
+        run(far, tmp_path / "results")
+    told = str(caught.value)
+    assert f"teacher 'net_large' has {score:.2f} mIoU on shapes val" in told
+    assert "another normalisation" in told
+    assert not list((tmp_path / "results" / "far" / "cells").glob("*/result.json"))
+
+
+def test_expected_scores_are_checked_in_the_matrix(tmp_path):
+    path = write_matrix(tmp_path, pairs=pair("w.pth", expected={"miuo": 60}))
+    with pytest.raises(BenchError) as caught:
+        load_matrix(str(path))
+    assert "unknown key 'miuo'. Did you mean 'miou'?" in str(caught.value)
+
+
+def test_a_publishers_checkpoint_is_told_by_its_form_and_what_goes_with_it(tmp_path, capsys):
+    model = build_model("espnet", 3, {})
+    torch.save({f"module.{name}": value for name, value in model.state_dict().items()}, tmp_path / "espnet.pth")
+    entry = {"name": "espnet", "weights": str(tmp_path / "espnet.pth")}
+    pairs = [{"teacher": entry, "student": "net_small"}]
+    settings = Settings(results=tmp_path / "results")
+    plan = build_plan(load_matrix(str(write_matrix(tmp_path, methods=["none", "response"], pairs=pairs))), settings)
+    assert len(plan.notes) == 1
+    assert "which goes with normalization: espnet_camvid of 'espnet'" in plan.notes[0]
+    print_plan(plan, Console(width=250))
+    assert f"note: {plan.notes[0]}" in capsys.readouterr().out
+    pairs = [{"teacher": {**entry, "normalization": "espnet_camvid"}, "student": "net_small"}]
+    plan = build_plan(load_matrix(str(write_matrix(tmp_path, methods=["none", "response"], pairs=pairs))), settings)
+    assert plan.notes == ()
