@@ -29,6 +29,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from bench.base.errors import Unsupported
 from bench.method.base import (
+    EVERY_TASK,
     Adversary,
     Batch,
     Fraction,
@@ -38,9 +39,12 @@ from bench.method.base import (
     OutputSpec,
     Pair,
     Positive,
+    Specs,
     Step,
     Tap,
     TapSpec,
+    TaskOutputs,
+    tap_spec,
 )
 from bench.method.discriminator import Discriminator, Holistic
 from bench.method.maps import (
@@ -59,6 +63,7 @@ from bench.method.maps import (
 from bench.method.registry import methods
 
 __all__ = [
+    "EVERY_TASK",
     "Adversary",
     "Batch",
     "Discriminator",
@@ -75,9 +80,11 @@ __all__ = [
     "Pair",
     "Positive",
     "Resize",
+    "Specs",
     "Step",
     "Tap",
     "TapSpec",
+    "TaskOutputs",
     "Unsupported",
     "attention_map",
     "distribution_kl",
@@ -89,5 +96,6 @@ __all__ = [
     "require_tap",
     "resize",
     "tap_of",
+    "tap_spec",
     "wide",
 ]
