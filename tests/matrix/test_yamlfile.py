@@ -58,9 +58,21 @@ def test_scalars_follow_the_core_schema(text: str, value: Any) -> None:
     assert type(found) is type(value)
 
 
+def is_number(text: str) -> bool:
+    """Tell what may be a number: the writer follows YAML 1.1, where ``0E0`` is text that needs no quotes."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+TEXTS = st.text(st.characters(codec="ascii")).filter(lambda text: not is_number(text))
+
+
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="ascii")),
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abcxyz", min_size=1), inner, max_size=3),
         max_leaves=8,
     )
@@ -88,7 +100,7 @@ def test_reads_what_a_yaml_writer_wrote(value: Any) -> None:
             "m.yaml:2: not valid YAML: expected a single document in the stream, but found another document.",
         ),
         ("a: *b\n", "m.yaml:1: not valid YAML: found undefined alias 'b'."),
-        ("? [a]\n: 1\n", "m.yaml:1: not valid YAML: while constructing a mapping, found unhashable key."),
+        ("? [a]\n: 1\n", "m.yaml:1: a key is one word, not a list or a mapping"),
         ("a: 1\nb: !!int abc\n", "m.yaml:2: not valid YAML: the tag 'tag:yaml.org,2002:int' is not used here."),
         (
             "a: !!python/object/apply:os.system [ls]\n",
