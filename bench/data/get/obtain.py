@@ -10,14 +10,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from bench.base.download import Patience, require_free
 from bench.base.errors import BenchError
 from bench.base.files import write_json
+from bench.base.progress import Report
 from bench.data.base import Data
 from bench.data.facts import Archive
-from bench.data.get.download import Patience, Report, Silent, address, fetch, file_name, require_free
+from bench.data.get.download import fetch, file_name
 from bench.data.get.unpacking import Unpacked, unpack
-
-__all__ = ["DOWNLOADS", "Patience", "Report", "Silent", "address", "fetch", "pending", "prepare", "unpack"]
 
 DOWNLOADS = "downloads"
 """Folder under a data root for archives and for what was unpacked of them."""

@@ -13,8 +13,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from bench.base.download import require_free
 from bench.base.errors import BenchError
-from bench.data.get.download import Report, require_free
+from bench.base.progress import Report
 
 _PREFIX = ".unpacking-"
 _DAMAGE = (zipfile.BadZipFile, tarfile.ReadError, tarfile.HeaderError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
