@@ -69,6 +69,19 @@ class DownloadFailed(Exception):  # noqa: N818 - told by who asked for the file,
         super().__init__(reason)
 
 
+def one_line(error: Any) -> str:
+    """Return why something on the network failed, in one line.
+
+    Args:
+        error: an exception, or what one gives as its reason.
+    """
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return str(error.strerror)
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class _Lost(Exception):  # noqa: N818
     """An attempt that failed for a reason that may pass."""
 
@@ -204,12 +217,12 @@ class _Download:
                 self._refused(error, have)
             return
         except urllib.error.URLError as error:
-            reason = _sentence(error.reason)
+            reason = one_line(error.reason)
             raise self._failed(reason) if self.source.url.startswith("file:") else _Lost(reason) from error
         except ValueError as error:
             raise self._failed(str(error)) from error
         except (OSError, http.client.HTTPException) as error:
-            raise _Lost(_sentence(error)) from error
+            raise _Lost(one_line(error)) from error
         with response:
             self._receive(response, have)
 
@@ -275,7 +288,7 @@ class _Download:
                 except (OSError, http.client.HTTPException) as error:
                     if isinstance(error, http.client.IncompleteRead):
                         file.write(error.partial)
-                    raise _Lost(_sentence(error)) from error
+                    raise _Lost(one_line(error)) from error
                 if not chunk:
                     break
                 file.write(chunk)
@@ -293,12 +306,3 @@ def _total(response: Any) -> int | None:
     if span:
         return int(span[1])
     return int(length) if length.isdecimal() else None
-
-
-def _sentence(error: Any) -> str:
-    """Return why a connection failed, in one line."""
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, OSError) and error.strerror:
-        return str(error.strerror)
-    return " ".join(str(error).split()) or type(error).__name__

@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bench.base.errors import BenchError, did_you_mean
+from bench.models.weights.hub import HubFile
 from bench.models.weights.pretrained import PublishedFile
 
-HUB = "https://huggingface.co/{repository}/resolve/main/{file}"
 FORMS = (
     "a file, a URL, torchvision:FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1, timm:NAME, smp:OWNER/NAME or "
     "hf:OWNER/NAME[/FILE]"
@@ -76,7 +76,7 @@ def _torchvision(name: str) -> PublishedFile:
 
 
 def _hub(repository: str, file: str, text: str) -> PublishedFile:
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
-        raise BenchError(f"weights {text}: a repository is written OWNER/NAME")
-    url = HUB.format(repository=repository, file=file)
+    url = HubFile(repository, file).url
+    if HubFile.at(url) is None:
+        raise BenchError(f"weights {text}: a repository is written OWNER/NAME, a file in it FOLDER/FILE")
     return PublishedFile(url, f"{repository.replace('/', '--')}--{file.replace('/', '--')}")

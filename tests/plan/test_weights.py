@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
-import threading
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,38 +12,28 @@ import torch
 from rich.console import Console
 
 from bench.base.errors import BenchError
+from bench.base.files import digest
 from bench.cli.screen.plan import print_plan
 from bench.matrix.matrix import load_matrix
 from bench.matrix.settings import Settings
 from bench.models.base import build_model
-from bench.models.weights.pretrained import Pretrained, PublishedFile
+from bench.models.weights.pretrained import PublishedFile
 from bench.plan.groups import build_plan
 from bench.plan.weights import find_weights
+from tests import hub
+from tests.downloads import Server, serving
 from tests.harness import records, run, write_matrix
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+def _own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.use_own_caches(tmp_path, monkeypatch)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """Serve a folder; yield its URL and the folder."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments, **options) -> None:
-            super().__init__(*arguments, directory=str(folder), **options)
-
-        def log_message(self, *arguments) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as one:
-        threading.Thread(target=one.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{one.server_port}", folder
-        one.shutdown()
+def server() -> Iterator[Server]:
+    with serving() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +80,9 @@ def test_published_weights_by_the_name_of_their_library(tmp_path):
         ("torchvision:FCN_ResNet5_Weights.X", "torchvision publishes no such weights"),
         ("https://example.org", "the URL ends in no file name"),
         ("hf:only-a-name", "a repository is written OWNER/NAME"),
+        ("hf:owner/-name", "a repository is written OWNER/NAME"),
+        ("hf:owner/name/../w.pth", "a file in it FOLDER/FILE"),
+        ("timm:owner/name", "a repository is written OWNER/NAME"),
     ],
 )
 def test_weights_that_nobody_has_are_refused(tmp_path, text, told):
@@ -100,47 +92,56 @@ def test_weights_that_nobody_has_are_refused(tmp_path, text, told):
 
 
 def test_a_plan_tells_what_is_missing_and_a_run_fetches_it_once(tmp_path, server, teacher_weights, capsys):
-    url, folder = server
     digits = hashlib.sha256(teacher_weights).hexdigest()
     name = f"net-{digits[:8]}.safetensors"
-    path = write_matrix(tmp_path, methods=["none", "kd"], pairs=pair(f"{url}/{name}"))
+    url = server.url(name)
+    path = write_matrix(tmp_path, methods=["none", "kd"], pairs=pair(url))
     settings = Settings(results=tmp_path / "results")
     plan = build_plan(load_matrix(str(path)), settings)
     cached = tmp_path / "hub" / "checkpoints" / name
-    assert plan.missing == [f"{name} is not here: fetch {url}/{name} and put it at {cached}"]
+    assert plan.missing == [f"{name} is not here: fetch {url} and put it at {cached}"]
     print_plan(plan, Console(width=300))
     assert f"missing: {plan.missing[0]}; a run fetches it" in capsys.readouterr().out
-    with pytest.raises(BenchError, match=r"is not here: fetch .*the download failed"):
+    assert server.requests == []
+    server.failures = [404]
+    with pytest.raises(BenchError, match=r"is not here: fetch .*the download failed: HTTP 404"):
         run(path, tmp_path / "results")
     assert not cached.exists()
-    (folder / name).write_bytes(teacher_weights)
+    server.content = teacher_weights
     done = run(path, tmp_path / "results")
     assert {planned.state for planned in done.cells} == {"done"}
     assert records(done.run)["kd"][1]["cell"]["teacher"]["weights_sha256"] == digits
-    (folder / name).unlink()
+    n_requests = len(server.requests)
     assert {planned.state for planned in build_plan(load_matrix(str(path)), settings).cells} == {"done"}
+    assert len(server.requests) == n_requests
 
 
-def test_a_download_with_another_digest_is_not_kept(tmp_path, server, teacher_weights):
-    url, folder = server
-    (folder / "net-00000000.safetensors").write_bytes(teacher_weights)
-    file = PublishedFile(f"{url}/net-00000000.safetensors", "net-00000000.safetensors")
-    with pytest.raises(BenchError, match="invalid hash"):
-        file.fetch()
-    assert not file.path.exists()
+def test_weights_of_the_hub_keep_the_keys_of_cells_wherever_they_lie(tmp_path, monkeypatch, teacher_weights):
+    path = write_matrix(tmp_path, methods=["none", "kd"], pairs=pair("hf:owner/name/net.safetensors"))
+    url = "https://huggingface.co/owner/name/resolve/main/net.safetensors"
+    by_hand = tmp_path / "hub" / "checkpoints" / "owner--name--net.safetensors"
 
+    def planned():
+        plan = build_plan(load_matrix(str(path)), Settings(results=tmp_path / "results"))
+        return plan, {item.cell.teacher.weights_sha256 for item in plan.cells if item.cell.teacher}
 
-def test_pretrained_weights_are_loaded_into_their_part(tmp_path):
-    donor, model = (build_model("tiny_fpn_8", 3, {}) for _ in range(2))
-    torch.save({f"module.{name}": value for name, value in donor.stem.state_dict().items()}, tmp_path / "stem.pth")
-    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "stem.pth").rename(tmp_path / "hub" / "checkpoints" / "stem.pth")
-    source = Pretrained("stem", "https://example.org/stem.pth", "stem.pth")
-    assert source.missing() == ""
-    source.load(model)
-    assert all(torch.equal(a, b) for a, b in zip(donor.stem.parameters(), model.stem.parameters(), strict=True))
-    absent = Pretrained("stem", "https://example.org/other.pth", "other.pth")
-    assert absent.missing().endswith("or set pretrained: false")
+    plan, absent = planned()
+    assert plan.missing == [f"net.safetensors of owner/name is not here: fetch {url} and put it at {by_hand}"]
+    assert absent == {digest({"absent": url})}
+    with hub.serving() as running:
+        hub.use_hub(running.url, monkeypatch)
+        running.files["owner/name/net.safetensors"] = teacher_weights
+        for file in plan.published:
+            file.fetch()
+    plan, here = planned()
+    assert plan.missing == []
+    assert here == {hashlib.sha256(teacher_weights).hexdigest()}
+    shutil.rmtree(tmp_path / "hf")
+    by_hand.parent.mkdir(parents=True)
+    by_hand.write_bytes(teacher_weights)
+    plan, put_there = planned()
+    assert plan.missing == []
+    assert put_there == here
 
 
 def test_a_teacher_far_from_its_expected_score_stops_the_run_before_anything_learns(tmp_path, teacher_weights):

@@ -8,10 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
+from bench.base.download import DownloadFailed, Patience, Remote, download
 from bench.base.errors import BenchError
+from bench.base.progress import Silent
+from bench.models.weights.hub import HubFile
 from bench.models.weights.reading import load_into, read_weights
+
+_PATIENCE = Patience(attempts=2)
+"""Less than for a data set: what a run needs is fetched while somebody waits for it to begin."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +26,9 @@ class PublishedFile:
     """A file of weights on the network.
 
     Attributes:
-        url: where it is published.
-        file: its name in the cache; where it holds the first digits of its SHA-256, as in ``name-0676ba61.pth``, they
-            are checked.
+        url: where it is published; the hub's client takes care of addresses of the Hugging Face hub.
+        file: its name among torch's checkpoints; where it is not the hub's and the name holds the first digits of its
+            SHA-256, as in ``name-0676ba61.pth``, they are checked.
     """
 
     url: str
@@ -29,14 +36,21 @@ class PublishedFile:
 
     @property
     def path(self) -> Path:
-        """Where the file is kept: torch's own cache of checkpoints (``TORCH_HOME``)."""
-        return Path(torch.hub.get_dir()) / "checkpoints" / self.file
+        """Where the file is, or where it is to be put by hand: torch's cache of checkpoints (``TORCH_HOME``)."""
+        by_hand = Path(torch.hub.get_dir()) / "checkpoints" / self.file
+        hub = HubFile.at(self.url)
+        if hub is None or by_hand.is_file():
+            return by_hand
+        return hub.cached() or by_hand
 
     def missing(self) -> str:
-        """Return what to do where the file is not here; empty where it is."""
-        if self.path.is_file():
+        """Return what to do where the file is not here; empty where it is. The network is not asked."""
+        path = self.path
+        if path.is_file():
             return ""
-        return f"{self.file} is not here: fetch {self.url} and put it at {self.path}"
+        hub = HubFile.at(self.url)
+        name = f"{hub.file} of {hub.repository}" if hub else self.file
+        return f"{name} is not here: fetch {self.url} and put it at {path}"
 
     def fetch(self) -> None:
         """Download the file where it is not here; it is there whole or not at all.
@@ -46,12 +60,26 @@ class PublishedFile:
         """
         if self.path.is_file():
             return
-        digits = re.search(r"-([0-9a-f]{8,})\.", self.file)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(self.url, str(self.path), digits and digits[1], progress=False)
-        except (OSError, RuntimeError) as error:
-            raise BenchError(f"{self.missing()} (the download failed: {error})") from error
+            if hub := HubFile.at(self.url):
+                hub.fetch()
+            else:
+                self._download(self.path)
+        except DownloadFailed as failure:
+            kept = f"; the next one goes on after {failure.kept_bytes} bytes" if failure.kept_bytes else ""
+            raise BenchError(f"{self.missing()} (the download failed: {failure}{kept})") from failure
+
+    def _download(self, path: Path) -> None:
+        """Download to a place that other processes may be downloading to as well; they wait for the first one."""
+        digits = re.search(r"-([0-9a-f]{8,})\.", self.file)
+        source = Remote(self.url, checksum=f"sha256:{digits[1]}" if digits else None)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_name(f".{path.name}.lock")):
+                if not path.is_file():
+                    download(source, path, Silent(), _PATIENCE)
+        except OSError as error:
+            raise DownloadFailed(f"{error.strerror or error}") from error
 
 
 def _unchanged(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
