@@ -69,6 +69,6 @@ class AT(Method):
         self.weight = weight
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the term ``at``."""
+        """Return the scalar term ``at``."""
         distance = attention_distance(tap_of(student, "embedding"), tap_of(teacher, "embedding"))
         return {"at": self.weight * distance}

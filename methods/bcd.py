@@ -76,7 +76,15 @@ RELATION_ELEMENTS = 2**25
 
 
 def on_grid(feature: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return an N x C x h' x w' map at another size: pooled where both sides shrink or stay, else bilinear."""
+    """Return a map at another size: pooled where both sides shrink or stay, else bilinear.
+
+    Args:
+        feature: N x C x h' x w'.
+        size: h and w.
+
+    Returns:
+        N x C x h x w.
+    """
     if feature.shape[-2] >= size[0] and feature.shape[-1] >= size[1]:
         return feature if feature.shape[-2:] == size else F.adaptive_avg_pool2d(feature, size)
     return resize(feature, size)
@@ -146,8 +154,12 @@ def path_maxima(strength: Tensor, radius: int) -> Tensor:
 def path_indices(radius: int, device: torch.device) -> Tensor:
     """Return the paths as indices of their points, row by row; the shorter ones end in the index after the last point.
 
+    Args:
+        radius: offsets are nearer than this, at least 2.
+        device: where the result is to be.
+
     Returns:
-        offsets x points of the longest path, on the device.
+        O x P int64, of O offsets and the P points of the longest path.
     """
     width = 2 * radius - 1
     rows = [torch.tensor([y * width + radius - 1 + x for y, x in path]) for path in paths(radius)]
@@ -189,7 +201,10 @@ def relation_kl(student: Tensor, teacher: Tensor, first: int, last: int, tau: Te
         teacher: the same shape.
         first: first row.
         last: the row after the last one.
-        tau: temperature, scalar.
+        tau: temperature, a scalar above 0.
+
+    Returns:
+        Three scalars: the sum, at least 0, and the two logarithms, at most 0.
     """
     scale = math.sqrt(student.shape[-1]) * tau
     student_log = ((student[:, first:last] / scale) @ student.mT).log_softmax(-1)
@@ -207,10 +222,10 @@ def context_loss(student: Tensor, teacher: Tensor, tau: Tensor) -> tuple[Tensor,
     Args:
         student: N x L x C, standardised.
         teacher: the same shape; no gradient flows into it.
-        tau: temperature, scalar.
+        tau: temperature, a scalar above 0.
 
     Returns:
-        The loss, and the range of the teacher's relations over the batch; scalars.
+        The loss, at least 0, and the range of the teacher's relations over the batch, in 0..1; scalars.
     """
     teacher = teacher.detach()
     count, length = student.shape[:2]
@@ -240,7 +255,18 @@ def context_loss(student: Tensor, teacher: Tensor, tau: Tensor) -> tuple[Tensor,
 def next_temperature(
     tau: Tensor, spread: Tensor, *, limit: float = 0.5, factor: float = 1.05, cap: float = 100
 ) -> Tensor:
-    """Return a temperature raised by a factor where the range of the probabilities was above the limit."""
+    """Return a temperature raised by a factor where the range of the probabilities was above the limit.
+
+    Args:
+        tau: scalar above 0.
+        spread: scalar in 0..1, the range.
+        limit: ranges up to this leave the temperature as it is.
+        factor: at least 1.
+        cap: what the temperature is raised to at the most.
+
+    Returns:
+        Scalar.
+    """
     return torch.where(spread > limit, (factor * tau).clamp(max=cap), tau)
 
 
@@ -306,7 +332,7 @@ class BCD(Method):
         return -(-size[0] // self.stride), -(-size[1] // self.stride)
 
     def features(self, student: Outputs, teacher: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the stages of both models as one N x C x h x w tensor each."""
+        """Return the stages of both models, student first, as one N x C x h x w tensor each, float32 or wider."""
         grid = self.grid(batch.images.shape[-2:])
         own = [
             on_grid(adapter(wide(student.stages[index])), grid)
@@ -328,7 +354,17 @@ class BCD(Method):
         return aligned.flatten(1, 2)
 
     def compare(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Return ``boundary`` and ``context`` without weights, and ``range``, the teacher's; none of weight 0."""
+        """Compare the stages, without weights.
+
+        Args:
+            student: outputs with a graph.
+            teacher: outputs; no gradient flows into them.
+            batch: its images tell the working grid.
+
+        Returns:
+            Scalars: ``boundary``, ``context``, and beside it ``range``, that of the teacher's relations; what has
+            weight 0 is left out.
+        """
         own, others = self.features(student, teacher, batch)
         own_aligned, others_aligned = standardised(own), standardised(others)
         found = {}
@@ -342,7 +378,7 @@ class BCD(Method):
         return found
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the terms ``bcd_boundary`` and ``bcd_context``, but none of weight 0; raise the temperature."""
+        """Return the scalar terms ``bcd_boundary`` and ``bcd_context``, none of weight 0; raise the temperature."""
         rest = decay(step) if self.decay else 1.0
         found = self.compare(student, teacher, batch)
         if self.training and "range" in found:

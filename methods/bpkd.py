@@ -67,6 +67,9 @@ def window_maximum(maps: Tensor, kernel: int) -> Tensor:
     Args:
         maps: ... x H x W, boolean or numbers of at least 0.
         kernel: side of the window, odd.
+
+    Returns:
+        The same shape and type.
     """
     maps = F.pad(maps, (kernel // 2,) * 4)
     for dim in (-2, -1):
@@ -209,7 +212,7 @@ class BPKD(Method):
         self.pre_mask, self.post_mask = pre_mask, post_mask
 
     def masks(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return the soft edge masks at the size of the logits, N x K x h x w."""
+        """Return the soft edge masks for N x K x h x w logits, of the same shape, in 0..1, float32 or wider."""
         return edge_masks(
             batch.target,
             logits.shape[1],
@@ -221,7 +224,7 @@ class BPKD(Method):
         )
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the terms ``bpkd_edge`` and ``bpkd_body``."""
+        """Return the scalar terms ``bpkd_edge`` and ``bpkd_body``."""
         maps = (student.logits, resize(wide(teacher.logits.detach()), student.logits.shape[-2:]))
         masks = self.masks(student.logits, batch)
         edge = edge_loss(

@@ -97,7 +97,7 @@ class Cosine(Method):
         )
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the term ``cosine``."""
+        """Return the scalar term ``cosine``."""
         distances = [
             cosine_distance(
                 adapter(wide(tap_of(student, "stages", student_stage))), tap_of(teacher, "stages", teacher_stage)

@@ -136,7 +136,7 @@ class CWD(Method):
         self.scale = teacher.channels / student.channels if by_channel else 1.0
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the term ``cwd``."""
+        """Return the scalar term ``cwd``."""
         adapted = self.adapter(tap_of(student, self.tap))
         student_map, teacher_map = of_one_size(adapted, tap_of(teacher, self.tap), self.resize)
         loss = channelwise_divergence(student_map, teacher_map, self.tau, self.divergence, self.norm)

@@ -106,7 +106,7 @@ class DIST(Method):
         self.beta, self.gamma, self.tau, self.weight = beta, gamma, tau, weight
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the terms ``dist_inter`` and ``dist_intra``."""
+        """Return the scalar terms ``dist_inter`` and ``dist_intra``."""
         inter, intra = relation_distances(*of_one_size(student.logits, teacher.logits, self.resize), self.tau)
         scale = self.weight * self.tau**2
         return {"dist_inter": scale * self.beta * inter, "dist_intra": scale * self.gamma * intra}

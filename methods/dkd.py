@@ -120,7 +120,7 @@ class DKD(Method):
         self.warmup, self.reduction = warmup, reduction
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the terms ``dkd_tckd`` and ``dkd_nckd``."""
+        """Return the scalar terms ``dkd_tckd`` and ``dkd_nckd``."""
         student_logits, teacher_logits = of_one_size(student.logits, teacher.logits, self.resize)
         labels = labels_at(batch.target, student_logits.shape[-2:])
         labelled = labels != batch.ignore_index

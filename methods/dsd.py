@@ -89,7 +89,15 @@ def pixel_similarity_distance(student_maps: Sequence[Tensor], teacher_maps: Sequ
 
 
 def category_similarity(logits: Tensor, tau: float) -> Tensor:
-    """Return P times the scalar products of the classes' distributions over the P pooled positions, N x K x K."""
+    """Return P times the scalar products of the classes' distributions over the P pooled positions.
+
+    Args:
+        logits: N x K x h x w.
+        tau: temperature, above 0.
+
+    Returns:
+        N x K x K, at least 0, float32 or wider.
+    """
     pooled = F.avg_pool2d(wide(logits), 2, ceil_mode=True).flatten(2)
     places = (pooled / tau).softmax(2)
     return places.shape[2] * wide(places @ places.mT)
@@ -146,7 +154,7 @@ class DSD(Method):
         return [*outputs.stages[first:], tap_of(outputs, "embedding"), outputs.logits]
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the terms ``dsd_pixel`` and ``dsd_category``."""
+        """Return the scalar terms ``dsd_pixel`` and ``dsd_category``."""
         pixel = pixel_similarity_distance(self._maps(student), self._maps(teacher))
         category = category_similarity_distance(student.logits, teacher.logits, self.tau)
         return {"dsd_pixel": self.pixel_weight * pixel, "dsd_category": self.category_weight * category}

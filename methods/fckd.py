@@ -81,6 +81,9 @@ def attention(activation: Tensor, tau: float) -> Tensor:
     Args:
         activation: N x M, at least 0.
         tau: temperature, above 0.
+
+    Returns:
+        N x M, at least 0.
     """
     relative = activation / (activation.amax(1, keepdim=True) + EPS)
     return activation.shape[1] * F.softmax(relative / tau, dim=1)
@@ -145,7 +148,7 @@ class FCKD(Method):
         self.spatial_weight, self.channel_weight = spatial_weight, channel_weight
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the terms ``fckd_spatial`` and ``fckd_channel``."""
+        """Return the scalar terms ``fckd_spatial`` and ``fckd_channel``."""
         spatial, channel = condensed_kl(
             student.logits,
             teacher.logits,

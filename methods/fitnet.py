@@ -115,7 +115,7 @@ class FitNet(Method):
         self.adapter = nn.Conv2d(student.channels, teacher.channels, 1, bias=False) if adapter else nn.Identity()
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the term ``fitnet``."""
+        """Return the scalar term ``fitnet``."""
         adapted = self.adapter(wide(tap_of(student, "embedding")))
         loss = hint_loss(adapted, tap_of(teacher, "embedding"), normalize=self.normalize, reduction=self.reduction)
         return {"fitnet": self.weight * loss}

@@ -119,7 +119,7 @@ class IFVD(Method):
             self.remarks += self.holistic.remarks
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return ``ifvd`` and, where they are switched on, ``ifvd_pixel`` and ``ifvd_holistic``."""
+        """Return the scalars ``ifvd`` and, where they are switched on, ``ifvd_pixel`` and ``ifvd_holistic``."""
         student_map, teacher_map = tap_of(student, "embedding"), tap_of(teacher, "embedding").detach()
         labels = labels_at(batch.target, student_map.shape[-2:])
         variation = [similarity_to_class_mean(one, labels, self.pair.num_classes) for one in (student_map, teacher_map)]

@@ -96,7 +96,7 @@ class KD(Method):
         self.tau, self.weight, self.convention, self.upsample = tau, weight, convention, upsample
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the term ``kd``."""
+        """Return the scalar term ``kd``."""
         student_logits, teacher_logits = of_one_size(student.logits, teacher.logits, self.resize)
         if self.upsample > 1:
             height, width = student_logits.shape[-2:]

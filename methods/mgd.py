@@ -89,13 +89,20 @@ class MGD(Method):
         )
 
     def draw(self, feature: Tensor) -> Tensor:
-        """Return uniform numbers in 0..1 for a map: one a position, N x 1 x h x w, or one a channel, N x C x 1 x 1."""
+        """Return uniform numbers in 0..1 that decide what is masked.
+
+        Args:
+            feature: N x C x h x w.
+
+        Returns:
+            One a position, N x 1 x h x w, or with ``mask_channels`` one a channel, N x C x 1 x 1.
+        """
         images, channels, height, width = feature.shape
         shape = (images, channels, 1, 1) if self.mask_channels else (images, 1, height, width)
         return torch.rand(shape, device=feature.device, dtype=feature.dtype)
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the term ``mgd``."""
+        """Return the scalar term ``mgd``."""
         aligned = self.align(wide(tap_of(student, self.tap)))
         kept = self.draw(aligned) <= 1 - self.mask_ratio
         return {"mgd": self.weight * generation_loss(self.generation(aligned * kept), tap_of(teacher, self.tap))}

@@ -16,5 +16,5 @@ class NoDistillation(Method):
     needs_teacher = False
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Add nothing."""
+        """Return no terms, where other methods return scalars by name."""
         return {}

@@ -121,7 +121,7 @@ class PKD(Method):
         )
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the term ``pkd``."""
+        """Return the scalar term ``pkd``."""
         distances = [
             pearson_distance(
                 adapter(wide(tap_of(student, self.tap, student_stage))),

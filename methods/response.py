@@ -56,6 +56,6 @@ class Response(Method):
         self.task_weight = 1 - alpha
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the term ``response``."""
+        """Return the scalar term ``response``."""
         divergence = response_kl(student.logits, teacher.logits, batch.target.shape[-2:], self.tau)
         return {"response": self.alpha * divergence}

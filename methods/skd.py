@@ -154,7 +154,7 @@ class SKD(Method):
             self.remarks += self.holistic.remarks
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return those of ``skd_pixel``, ``skd_pair`` and ``skd_holistic`` that are switched on."""
+        """Return those of the scalars ``skd_pixel``, ``skd_pair`` and ``skd_holistic`` that are switched on."""
         terms: dict[str, Tensor] = {}
         if self.pixel_weight:
             terms["skd_pixel"] = self.pixel_weight * soft_cross_entropy(student.logits, teacher.logits)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bench.models.base import SegmentationModel, students
-from bench.models.encoders.resnet import ResNetEncoder, imagenet
 from bench.models.heads.aspp import deeplabv3_cirkd, deeplabv3plus_mmseg
 from bench.models.heads.fcn import torchvision_deeplabv3
 from bench.models.nets.knet import mmseg_r50
@@ -16,8 +15,7 @@ def deeplabv3_r18_cirkd(num_classes: int, *, pretrained: bool = True) -> Segment
     13,459,155 at 19 classes without the auxiliary head. Yang et al., CVPR 2022 (arXiv 2204.06986), the first version of
     winycg/CIRKD.
     """
-    weights = imagenet(18, "deep64") if pretrained else ()
-    return deeplabv3_cirkd(num_classes, ResNetEncoder(18, stem="deep64"), 128, pretrained=weights)
+    return deeplabv3_cirkd(num_classes, 18, 128, pretrained=pretrained)
 
 
 @students.register("deeplabv3_r18_cirkdv2")
@@ -27,8 +25,7 @@ def deeplabv3_r18_cirkdv2(num_classes: int, *, pretrained: bool = True) -> Segme
     22,614,099 at 19 classes without the auxiliary head. As deeplabv3_r18_cirkd with a head of 512 channels, as many as
     the teacher's.
     """
-    weights = imagenet(18, "deep64") if pretrained else ()
-    return deeplabv3_cirkd(num_classes, ResNetEncoder(18, stem="deep64"), 512, pretrained=weights)
+    return deeplabv3_cirkd(num_classes, 18, 512, pretrained=pretrained)
 
 
 @students.register("deeplabv3plus_r18_mmseg")
@@ -38,9 +35,7 @@ def deeplabv3plus_r18_mmseg(num_classes: int, *, pretrained: bool = True) -> Seg
     12,320,143 at 19 classes without the auxiliary head. Configuration deeplabv3plus_r18-d8 of
     open-mmlab/mmsegmentation.
     """
-    encoder = ResNetEncoder(18, stem="deep32", dilation="first")
-    weights = imagenet(18, "deep32") if pretrained else ()
-    return deeplabv3plus_mmseg(num_classes, encoder, 128, 12, pretrained=weights)
+    return deeplabv3plus_mmseg(num_classes, 18, 128, 12, pretrained=pretrained)
 
 
 @students.register("deeplabv3_r50_tv")

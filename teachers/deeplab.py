@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bench.models.base import SegmentationModel, teachers
-from bench.models.encoders.resnet import ResNetEncoder, imagenet
 from bench.models.heads.aspp import deeplabv3_cirkd, deeplabv3plus_mmseg
 
 
@@ -14,8 +13,7 @@ def deeplabv3_r101_cirkd(num_classes: int, *, pretrained: bool = True) -> Segmen
     58,754,259 at 19 classes without the auxiliary head. Yang et al., CVPR 2022 (arXiv 2204.06986), the first version of
     winycg/CIRKD, whose weights do not fit the later one.
     """
-    weights = imagenet(101, "deep64") if pretrained else ()
-    return deeplabv3_cirkd(num_classes, ResNetEncoder(101, stem="deep64"), 256, pretrained=weights)
+    return deeplabv3_cirkd(num_classes, 101, 256, pretrained=pretrained)
 
 
 @teachers.register("deeplabv3_r101_cirkdv2")
@@ -24,8 +22,7 @@ def deeplabv3_r101_cirkdv2(num_classes: int, *, pretrained: bool = True) -> Segm
 
     76,719,571 at 19 classes without the auxiliary head. As deeplabv3_r101_cirkd with a head of 512 channels.
     """
-    weights = imagenet(101, "deep64") if pretrained else ()
-    return deeplabv3_cirkd(num_classes, ResNetEncoder(101, stem="deep64"), 512, pretrained=weights)
+    return deeplabv3_cirkd(num_classes, 101, 512, pretrained=pretrained)
 
 
 @teachers.register("deeplabv3plus_r101_mmseg")
@@ -35,6 +32,4 @@ def deeplabv3plus_r101_mmseg(num_classes: int, *, pretrained: bool = True) -> Se
     60,218,341 at 21 classes without the auxiliary head. Configuration deeplabv3plus_r101-d8 of
     open-mmlab/mmsegmentation.
     """
-    encoder = ResNetEncoder(101, stem="deep32", dilation="first")
-    weights = imagenet(101, "deep32") if pretrained else ()
-    return deeplabv3plus_mmseg(num_classes, encoder, 512, 48, pretrained=weights)
+    return deeplabv3plus_mmseg(num_classes, 101, 512, 48, pretrained=pretrained)

@@ -53,7 +53,7 @@ class SpectralConv2d(nn.Conv2d):
         self.register_buffer("u", F.normalize(torch.randn(out_channels), dim=0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the convolution with the normalised weight; N x C x h x w to N x C' x h/2 x w/2."""
+        """Return the convolution with the normalised weight; N x C x h x w to N x C' x h/2 x w/2, rounded down."""
         matrix = self.weight.flatten(1)
         with torch.no_grad():
             v = _unit(matrix.mT @ _unit(self.u))
@@ -83,7 +83,7 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return a map of the input's shape, N x C x h x w."""
+        """Return the attended map; N x C x h x w to the same shape."""
         query, key, value = (layer(x).flatten(2) for layer in (self.query, self.key, self.value))
         weights = (query.mT @ key).softmax(dim=-1)
         attended: Tensor = self.gamma * (value @ weights.mT).view_as(x) + x
@@ -118,7 +118,14 @@ class Discriminator(nn.Module):
         self.head = nn.Conv2d(widths[-1], 1, HEAD)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return the scores of N x C x h x w maps: N x 1 x h' x w', one window where the maps are 64 or 65 wide."""
+        """Return the scores of maps.
+
+        Args:
+            maps: N x C x h x w.
+
+        Returns:
+            N x 1 x h' x w', a score for each window of the last convolution; one for maps of 64 x 64.
+        """
         x = maps
         if self.norm is not None:
             x = self.norm(x)
@@ -152,6 +159,9 @@ def gradient_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor, alpha
         real: N x C x h x w.
         fake: the same shape.
         alpha: N x 1 x 1 x 1 in 0..1, the share of ``real``.
+
+    Returns:
+        Scalar of at least 0.
     """
     between = (alpha * real + (1 - alpha) * fake).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
@@ -204,12 +214,28 @@ class Holistic(nn.Module):
             )
 
     def student_term(self, student: Outputs, batch: Batch) -> Tensor:
-        """Return minus the weighted mean score of the student's logits; gradients run through the discriminator."""
+        """Return minus the weighted mean score of the student's logits.
+
+        Args:
+            student: outputs with a graph.
+            batch: images for a conditional term.
+
+        Returns:
+            Scalar whose gradients run through the discriminator.
+        """
         scores: Tensor = self.discriminator(self.view(student.logits, batch))
         return -self.weight * scores.mean()
 
     def view(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return what the discriminator is shown of N x K x h x w logits."""
+        """Return what the discriminator is shown of a model.
+
+        Args:
+            logits: N x K x h x w.
+            batch: its images are shown too where the term is conditional.
+
+        Returns:
+            The logits, or N x (3 + K) x h x w: images and class probabilities; float32 or wider.
+        """
         if not self.conditional:
             return wide(logits)
         images = F.interpolate(batch.images, size=logits.shape[-2:], mode="bilinear", align_corners=True)
@@ -217,7 +243,7 @@ class Holistic(nn.Module):
         return torch.cat([images.to(probabilities.dtype), probabilities], dim=1)
 
     def discriminator_terms(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the discriminator's own loss, weighted, with the penalty as a term of its own."""
+        """Return the discriminator's own loss, weighted, and the penalty as a term of its own: scalars by name."""
         real, fake = self.view(teacher.logits, batch).detach(), self.view(student.logits, batch).detach()
         if self.order == "teacher_first":
             real_scores, fake_scores = self.discriminator(real), self.discriminator(fake)
@@ -236,7 +262,7 @@ class Holistic(nn.Module):
 
     @staticmethod
     def draw(maps: Tensor) -> Tensor:
-        """Return one uniform number for each image, N x 1 x 1 x 1."""
+        """Return one uniform number in 0..1 for each image; N x C x h x w maps to N x 1 x 1 x 1."""
         return torch.rand(len(maps), 1, 1, 1, device=maps.device, dtype=maps.dtype)
 
     def adversary(self, optimizer: Literal["adam", "sgd"], lr: float, weight_decay: float, power: float) -> Adversary:

@@ -70,7 +70,16 @@ def require_same_size(
 
 
 def of_one_size(student_map: Tensor, teacher_map: Tensor, resize_which: Resize) -> tuple[Tensor, Tensor]:
-    """Return two maps, one of them resized to the other's size where it is to be."""
+    """Return two maps, one of them resized to the other's size where it is to be.
+
+    Args:
+        student_map: N x C x h x w.
+        teacher_map: N x C' x h' x w'.
+        resize_which: which one is resized; for ``none`` the sizes are equal already.
+
+    Returns:
+        The student's and the teacher's map, of one height and width.
+    """
     if resize_which == "student":
         return resize(student_map, teacher_map.shape[-2:]), teacher_map
     if resize_which == "teacher":
@@ -80,6 +89,14 @@ def of_one_size(student_map: Tensor, teacher_map: Tensor, resize_which: Resize) 
 
 def tap_of(outputs: Outputs, tap: str, stage: int = -1) -> Tensor:
     """Return one output by name.
+
+    Args:
+        outputs: of a student or a teacher.
+        tap: which output.
+        stage: index among the stages, for that tap; negative ones count from the coarsest.
+
+    Returns:
+        N x C x h x w.
 
     Raises:
         RuntimeError: the model did not give it, though it said it would.
@@ -118,12 +135,20 @@ def matched_stages(pair: Pair, method: str) -> list[tuple[int, int]]:
 
 
 def wide(tensor: Tensor) -> Tensor:
-    """Return a tensor in float32, or as it is where it is wider: sums and softmax of half precision lose digits."""
+    """Return a tensor of any shape in float32, or as it is where it is wider: half precision loses digits in sums."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def resize(tensor: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """Return N x C x h x w maps at another height and width, bilinear without aligned corners."""
+    """Return maps at another height and width, bilinear without aligned corners.
+
+    Args:
+        tensor: N x C x h' x w'.
+        size: h and w.
+
+    Returns:
+        N x C x h x w; the tensor itself where that is its size.
+    """
     if tensor.shape[-2:] == tuple(size):
         return tensor
     return F.interpolate(tensor, size=tuple(size), mode="bilinear", align_corners=False)

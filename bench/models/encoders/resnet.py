@@ -69,7 +69,15 @@ class ResNetEncoder(nn.Module):
         self.channels = tuple(body.feature_info.channels())
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the stages from fine to coarse."""
+        """Return the stages from fine to coarse.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Four maps of N x C_i x h_i x w_i, the C_i as in ``channels``: at strides 4, 8, 8 and 8, or 4, 8, 16 and 32
+            at output stride 32.
+        """
         return tuple(self.body(images))
 
 
@@ -94,7 +102,14 @@ class CoarsestStage(nn.Sequential):
     """Layers in a row, on the coarsest stage of an encoder."""
 
     def forward(self, stages: tuple[Tensor, ...]) -> Tensor:
-        """Return the embedding."""
+        """Return the embedding.
+
+        Args:
+            stages: each N x C_i x h_i x w_i, from fine to coarse.
+
+        Returns:
+            N x C x h x w, what the layers make of the last one.
+        """
         embedding = stages[-1]
         for layer in self:
             embedding = layer(embedding)
@@ -132,7 +147,15 @@ class ResNetSegmenter(SegmentationModel):
         self.pretrained = pretrained
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and embedding at the decoder's stride, the stages, and in training the auxiliary logits."""
+        """Return logits and embedding at the decoder's stride, the stages, and in training the auxiliary logits.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits N x K x h x w, embedding N x C x h x w, the encoder's four stages N x C_i x h_i x w_i, and auxiliary
+            logits of stage 3's size, N x K x h_3 x w_3, where there is such a head.
+        """
         stages = self.encoder(images)
         embedding = self.dropout(self.decoder(stages))
         auxiliary = self.auxiliary(stages[2]) if self.training and self.auxiliary is not None else None
@@ -140,18 +163,39 @@ class ResNetSegmenter(SegmentationModel):
 
 
 def torchvision_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return an ImageNet classifier's tensors without the classifier; timm has torchvision's names."""
+    """Drop the last layer of an ImageNet classifier; timm has torchvision's names.
+
+    Args:
+        weights: tensors of any shape by name.
+
+    Returns:
+        The same tensors but those of the last layer, and a counter for each batch normalisation that lacks one.
+    """
     kept = {name: tensor for name, tensor in weights.items() if not name.startswith("fc.")}
     return _with_batch_counts(kept)
 
 
 def openmmlab_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return ResNetV1c tensors of OpenMMLab, whose stem is one row ``stem.0`` to ``stem.7``, under timm's names."""
+    """Rename ResNetV1c tensors of OpenMMLab, whose stem is one row ``stem.0`` to ``stem.7``.
+
+    Args:
+        weights: tensors of any shape by OpenMMLab's names.
+
+    Returns:
+        What :func:`torchvision_weights` gives of them under timm's names.
+    """
     return torchvision_weights({_renamed(name, _OPENMMLAB_STEM): tensor for name, tensor in weights.items()})
 
 
 def csail_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors of MIT CSAIL, whose stem is conv1, bn1 to conv3, bn3, under timm's names."""
+    """Rename tensors of MIT CSAIL, whose stem is conv1, bn1 to conv3, bn3.
+
+    Args:
+        weights: tensors of any shape by CSAIL's names.
+
+    Returns:
+        What :func:`torchvision_weights` gives of them under timm's names.
+    """
     return torchvision_weights({_renamed(name, _CSAIL_STEM): tensor for name, tensor in weights.items()})
 
 

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torchvision.models.segmentation import deeplabv3
 from torchvision.ops import Conv2dNormActivation
 
-from bench.models.encoders.resnet import CoarsestStage, ResNetEncoder, ResNetSegmenter, fed_bgr
+from bench.models.encoders.resnet import CoarsestStage, ResNetEncoder, ResNetSegmenter, fed_bgr, imagenet
 from bench.models.heads.fcn import FCNHead
-from bench.models.weights.pretrained import Pretrained
 
 RATES = (12, 24, 36)
 """Dilations at output stride 8."""
@@ -53,7 +52,7 @@ class ASPP(nn.Module):
         self.fuse = Conv2dNormActivation((2 + len(rates)) * width, width, 3)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Return N x width x h x w at the feature's size."""
+        """Return the fused branches; N x C x h x w to N x width x h x w."""
         pooled = self.pool(feature).expand(-1, -1, *feature.shape[-2:])
         branches = [pooled, self.point(feature), *(atrous(feature) for atrous in self.atrous)]
         fused: Tensor = self.fuse(torch.cat(branches, dim=1))
@@ -76,24 +75,30 @@ class DeepLabV3PlusDecoder(nn.Module):
         self.fuse = nn.Sequential(SeparableConv(width + low_width, width), SeparableConv(width, width))
 
     def forward(self, stages: tuple[Tensor, ...]) -> Tensor:
-        """Return the embedding, N x width x h x w at stage 1's size."""
+        """Return the embedding.
+
+        Args:
+            stages: each N x C_i x h_i x w_i, from fine to coarse.
+
+        Returns:
+            N x width x h_1 x w_1.
+        """
         low = self.low(stages[0])
         context = F.interpolate(self.context(stages[-1]), size=low.shape[-2:], mode="bilinear", align_corners=False)
         embedding: Tensor = self.fuse(torch.cat([context, low], dim=1))
         return embedding
 
 
-def deeplabv3_cirkd(
-    num_classes: int, encoder: ResNetEncoder, width: int, *, pretrained: tuple[Pretrained, ...] = ()
-) -> ResNetSegmenter:
+def deeplabv3_cirkd(num_classes: int, depth: int, width: int, *, pretrained: bool) -> ResNetSegmenter:
     """Return DeepLabV3 as CIRKD builds it: torchvision's pyramid, a 3x3 convolution, dropout 0.1.
 
     Args:
         num_classes: number of classes K.
-        encoder: at output stride 8.
+        depth: of the ResNet, 18 or 101.
         width: channels of the pyramid and of the embedding.
-        pretrained: weights of the encoder that it starts from.
+        pretrained: start the encoder from ImageNet weights.
     """
+    encoder = ResNetEncoder(depth, stem="deep64")
     pyramid = deeplabv3.ASPP(encoder.channels[-1], RATES, width)
     model = ResNetSegmenter(
         encoder,
@@ -101,33 +106,29 @@ def deeplabv3_cirkd(
         nn.Conv2d(width, num_classes, 1),
         dropout=nn.Dropout(0.1),
         auxiliary=FCNHead(encoder.channels[2], encoder.channels[2] // 4, num_classes, dropout=nn.Dropout),
-        pretrained=pretrained,
+        pretrained=imagenet(depth, "deep64") if pretrained else (),
     )
     return fed_bgr(model)
 
 
 def deeplabv3plus_mmseg(
-    num_classes: int,
-    encoder: ResNetEncoder,
-    width: int,
-    low_width: int,
-    *,
-    pretrained: tuple[Pretrained, ...] = (),
+    num_classes: int, depth: int, width: int, low_width: int, *, pretrained: bool
 ) -> ResNetSegmenter:
     """Return DeepLabV3+ as mmseg builds it.
 
     Args:
         num_classes: number of classes K.
-        encoder: at output stride 8.
+        depth: of the ResNetV1c, 18, 50 or 101.
         width: channels of the pyramid and of the embedding.
         low_width: channels that stage 1 is reduced to.
-        pretrained: weights of the encoder that it starts from.
+        pretrained: start the encoder from ImageNet weights.
     """
+    encoder = ResNetEncoder(depth, stem="deep32", dilation="first")
     return ResNetSegmenter(
         encoder,
         DeepLabV3PlusDecoder(encoder.channels, width, low_width),
         nn.Conv2d(width, num_classes, 1),
         dropout=nn.Dropout2d(0.1),
         auxiliary=FCNHead(encoder.channels[2], encoder.channels[2] // 4, num_classes),
-        pretrained=pretrained,
+        pretrained=imagenet(depth, "deep32") if pretrained else (),
     )

@@ -12,6 +12,7 @@ from torchvision.ops import Conv2dNormActivation
 from bench.method import Outputs
 from bench.models.base import IMAGENET_MEAN, IMAGENET_STD, SegmentationModel
 from bench.models.encoders.resnet import imagenet
+from bench.models.rows import through_head
 
 
 class FCNHead(nn.Sequential):
@@ -59,7 +60,7 @@ class ConcatenatedFCN(nn.Module):
         self.fuse = Conv2dNormActivation(in_channels + width, width, 3)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Return the embedding, N x width x h x w."""
+        """Return the embedding; N x C x h x w to N x width x h x w."""
         embedding: Tensor = self.fuse(torch.cat([feature, self.convolutions(feature)], dim=1))
         return embedding
 
@@ -88,14 +89,19 @@ class TorchvisionSegmenter(SegmentationModel):
         self.pretrained = imagenet(50, "7x7", part="backbone") if pretrained else ()
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and embedding at stride 8, the stages, and in training the auxiliary logits."""
+        """Return logits and embedding at stride 8, the stages, and in training the auxiliary logits.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits and auxiliary logits N x K x h x w, embedding N x C x h x w (512 channels of FCN, 256 of DeepLabV3),
+            stages N x C_i x h_i x w_i of 256, 512, 1024 and 2048 channels at strides 4, 8, 8 and 8.
+        """
         stages = tuple(self.backbone(images).values())
-        embedding = stages[-1]
-        *layers, classifier = self.classifier
-        for layer in layers:
-            embedding = layer(embedding)
+        embedding, logits = through_head(self.classifier, stages[-1])
         auxiliary = self.aux_classifier(stages[2]) if self.training else None
-        return Outputs(classifier(embedding), embedding, stages, auxiliary, model=self)
+        return Outputs(logits, embedding, stages, auxiliary, model=self)
 
 
 def torchvision_fcn(num_classes: int, *, pretrained: bool) -> TorchvisionSegmenter:

@@ -27,7 +27,7 @@ class PyramidPooling(nn.Module):
         self.out_channels = channels + len(self.bins) * width
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Return the concatenation at the map's size."""
+        """Return map and averages, concatenated; N x C x h x w to N x out_channels x h x w."""
         size = feature.shape[-2:]
         pooled = [
             F.interpolate(
@@ -57,7 +57,7 @@ class AtrousPooling(nn.Module):
         self.project = nn.Sequential(Conv2dNormActivation((len(rates) + 2) * width, width, 1), nn.Dropout(0.5))
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Return the fused map."""
+        """Return the fused map; N x C x h x w to N x width x h x w."""
         average = self.pooled(F.adaptive_avg_pool2d(feature, 1))
         whole = F.interpolate(average, feature.shape[-2:], mode="bilinear", align_corners=self.align_corners)
         fused: Tensor = self.project(torch.cat([*(branch(feature) for branch in self.branches), whole], 1))

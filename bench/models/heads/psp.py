@@ -49,7 +49,7 @@ class PyramidPooling(nn.Module):
         self.levels_first = levels_first
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Return N x width x h x w at the feature's size."""
+        """Return the fused levels; N x C x h x w to N x width x h x w."""
         levels = [
             F.interpolate(level(feature), size=feature.shape[-2:], mode="bilinear", align_corners=self.align_corners)
             for level in self.levels

@@ -29,7 +29,14 @@ class UPerDecoder(nn.Module):
         self.fuse = Conv2dNormActivation(len(channels) * width, width, 3)
 
     def forward(self, stages: tuple[Tensor, ...]) -> Tensor:
-        """Return the embedding, N x width x h x w at the finest stage's size."""
+        """Return the embedding.
+
+        Args:
+            stages: each N x C_i x h_i x w_i, from fine to coarse.
+
+        Returns:
+            N x width x h_1 x w_1, the finest one's size.
+        """
         laterals = [lateral(stage) for lateral, stage in zip(self.laterals, stages[:-1], strict=True)]
         coarse_to_fine = list(
             itertools.accumulate([self.pool(stages[-1]), *reversed(laterals)], lambda top, here: here + _at(top, here))

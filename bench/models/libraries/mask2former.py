@@ -50,7 +50,15 @@ class Mask2Former(SegmentationModel):
         return self
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and embedding at stride 4 and the backbone stages."""
+        """Return logits and embedding at stride 4 and the backbone stages.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits N x K x h x w, float32 or wider and at least log(1e-6), embedding N x 256 x h x w, stages
+            N x C_i x h_i x w_i at strides 4, 8, 16 and 32.
+        """
         found = self.model(pixel_values=images, output_hidden_states=True, return_dict=True)
         queries = found.transformer_decoder_intermediate_states[-1].transpose(0, 1)
         classes = wide(self.class_predictor(queries)).softmax(-1)[..., :-1]

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from bench.base.errors import BenchError, did_you_mean, unknown
 from bench.method import Outputs
 from bench.models.base import SegmentationModel
+from bench.models.rows import through_head
 from bench.models.weights.pretrained import Pretrained
 
 TIMM = "tu-"
@@ -57,16 +58,38 @@ class SmpModel(SegmentationModel):
         self.multiple = library.encoder.output_stride if library.requires_divisible_input_shape else 1
 
     def decode(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the encoder's features at stride 4 and coarser, and the decoder's output."""
+        """Return what encoder and decoder give.
+
+        Args:
+            images: N x 3 x H x W, of a size that the encoder takes.
+
+        Returns:
+            The encoder's features at stride 4 and coarser, each N x C_i x h_i x w_i, and the decoder's output,
+            N x C x h x w.
+        """
         features = self.encoder(images)
         return list(features[2:]), self.decoder(features)
 
     def classify(self, decoded: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the classifier reads, and its logits."""
+        """Return what the classifier reads, and its logits.
+
+        Args:
+            decoded: N x C x h x w.
+
+        Returns:
+            The same, and N x K x h x w.
+        """
         return decoded, self.segmentation_head[0](decoded)
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and embedding at the decoder's stride and the encoder stages."""
+        """Return logits and embedding at the decoder's stride and the encoder stages.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits N x K x h x w, embedding N x C x h x w, stages N x C_i x h_i x w_i.
+        """
         size = images.shape[-2:]
         bottom, right = (-length % self.multiple for length in size)
         padded = F.pad(images, (0, right, 0, bottom)) if bottom or right else images
@@ -87,16 +110,28 @@ class SmpDpt(SmpModel):
     """DPT: a ViT encoder that also hands over its prefix tokens, and a head of two convolutions."""
 
     def decode(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the features of the tapped blocks, all at the patch size, and the decoder's output."""
+        """Return what encoder and decoder give.
+
+        Args:
+            images: N x 3 x H x W, of a size that the encoder takes.
+
+        Returns:
+            The features of the tapped blocks, each N x C x h x w with a position a patch, and the decoder's output,
+            N x C' x h' x w'.
+        """
         features, prefix_tokens = self.encoder(images)
         return list(features), self.decoder(features, prefix_tokens)
 
     def classify(self, decoded: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the last convolution reads, and its logits."""
-        *body, classifier = self.segmentation_head.head
-        for layer in body:
-            decoded = layer(decoded)
-        return decoded, classifier(decoded)
+        """Return what the last convolution reads, and its logits.
+
+        Args:
+            decoded: N x C x h x w.
+
+        Returns:
+            N x C' x h x w, and N x K x h x w.
+        """
+        return through_head(self.segmentation_head.head, decoded)
 
 
 def check(rest: str) -> None:

@@ -13,6 +13,7 @@ from torchvision import models
 from bench.base.errors import BenchError, unknown
 from bench.method import Outputs
 from bench.models.base import IMAGENET_MEAN, IMAGENET_STD, SegmentationModel
+from bench.models.rows import through_head
 from bench.models.weights.pretrained import Pretrained, classifier_features
 
 
@@ -42,7 +43,14 @@ class TorchvisionModel(SegmentationModel):
         self.stages = tuple(stage_ends(self.backbone))
 
     def features(self, images: Tensor) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-        """Return the stages, and the features by the names that the library's heads know them by."""
+        """Return what the backbone gives.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            The stages, and the features by the names that the library's heads know them by; each N x C_i x h_i x w_i.
+        """
         wanted: dict[str, Tensor] = {}
         stages: list[Tensor] = []
         feature = images
@@ -55,15 +63,20 @@ class TorchvisionModel(SegmentationModel):
         return tuple(stages), wanted
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and embedding at the backbone's stride, its stages, and in training the auxiliary logits."""
+        """Return logits and embedding at the backbone's stride, its stages, and in training the auxiliary logits.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits N x K x h x w, embedding N x C x h x w, stages N x C_i x h_i x w_i, and auxiliary logits of the size
+            of the stage that they are made of, N x K x h_i x w_i.
+        """
         stages, features = self.features(images)
-        *body, classifier = self.classifier
-        embedding = features["out"]
-        for layer in body:
-            embedding = layer(embedding)
+        embedding, logits = through_head(self.classifier, features["out"])
         head = self.aux_classifier if self.training else None
         auxiliary = None if head is None else head(features["aux"])
-        return Outputs(classifier(embedding), embedding, stages, auxiliary, model=self)
+        return Outputs(logits, embedding, stages, auxiliary, model=self)
 
 
 class TorchvisionLraspp(TorchvisionModel):
@@ -75,7 +88,14 @@ class TorchvisionLraspp(TorchvisionModel):
     training_only = ()
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and embedding at stride 8 and the backbone's stages."""
+        """Return logits and embedding at stride 8 and the backbone's stages.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits N x K x h x w, embedding N x C x h x w, stages N x C_i x h_i x w_i.
+        """
         stages, features = self.features(images)
         low, high = features["low"], features["high"]
         gated = self.classifier.cbr(high) * self.classifier.scale(high)
@@ -128,6 +148,13 @@ def stage_ends(backbone: Any) -> Iterator[str]:
 
 
 def backbone_of(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Turn a published ImageNet classifier into its backbone: ``features.`` without its prefix, or all but ``fc.``."""
+    """Turn a published ImageNet classifier into its backbone.
+
+    Args:
+        weights: tensors of any shape by name.
+
+    Returns:
+        Those of ``features.`` without that prefix, or all but those of ``fc.``.
+    """
     inner = classifier_features(weights)
     return inner or {name: tensor for name, tensor in weights.items() if not name.startswith("fc.")}

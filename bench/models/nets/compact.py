@@ -11,6 +11,7 @@ from torchvision.ops import Conv2dNormActivation
 from bench.method import Outputs
 from bench.models.base import SegmentationModel
 from bench.models.heads.pooling import AtrousPooling, PyramidPooling
+from bench.models.rows import through_stages
 from bench.models.weights.pretrained import Pretrained, classifier_features, without_top
 
 
@@ -45,17 +46,20 @@ class CompactMobileNetV3(SegmentationModel):
             self.pretrained = (Pretrained("features", url, url.rpartition("/")[2], classifier_features),)
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and embedding at stride 8 and the tapped stages."""
-        stages: list[Tensor] = []
-        feature = images
-        for place, block in enumerate(self.features):
-            feature = block(feature)
-            if place in self.taps:
-                stages.append(feature)
+        """Return logits and embedding at stride 8 and the tapped stages.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits N x K x h x w, embedding N x 256 x h x w, stages N x C_i x h_i x w_i of 24, 40 and 576 channels at
+            strides 8, 16 and 32.
+        """
+        feature, stages = through_stages(self.features, images, self.taps)
         low = self.low(stages[0])
         high = F.interpolate(self.aspp(feature), low.shape[-2:], mode="bilinear", align_corners=False)
         embedding = self.fuse(torch.cat([high, low], 1))
-        return Outputs(self.classifier(embedding), embedding, tuple(stages), model=self)
+        return Outputs(self.classifier(embedding), embedding, stages, model=self)
 
 
 class EfficientNetPSP(SegmentationModel):
@@ -95,7 +99,15 @@ class EfficientNetPSP(SegmentationModel):
             self.pretrained = (Pretrained("encoder", url, url.rpartition("/")[2], without_top),)
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and embedding at stride 8, the stages, and in training the auxiliary logits."""
+        """Return logits and embedding at stride 8, the stages, and in training the auxiliary logits.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits and auxiliary logits N x K x h x w, embedding N x width x h x w, stages N x C_i x h_i x w_i of 24,
+            40, 112 and 320 channels at strides 4, 8, 16 and 32.
+        """
         stages = tuple(self.encoder(images)[1:])
         fine = stages[1]
         coarse = F.interpolate(stages[-1], fine.shape[-2:], mode="bilinear", align_corners=True)

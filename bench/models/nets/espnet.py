@@ -100,7 +100,14 @@ class _Pyramid(nn.Module):
             self.add_module(f"d{dilation}", _named(_conv(narrow, channels, 3, dilation=dilation)))
 
     def merged(self, feature: Tensor) -> Tensor:
-        """Return the concatenation of the first branch and of the running sums of the others."""
+        """Concatenate the first branch and the running sums of the others.
+
+        Args:
+            feature: N x C x h x w.
+
+        Returns:
+            N x C' x h x w, at stride 2 N x C' x h/2 x w/2, rounded up.
+        """
         reduced = self.c1(feature)
         first, *others = (getattr(self, f"d{dilation}")(reduced) for dilation in self.dilations)
         sums: list[Tensor] = []
@@ -118,7 +125,7 @@ class Downsampler(_Pyramid):
         self.act = nn.PReLU(out)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Return the feature at half the size."""
+        """Return the feature at half the size; N x wide x h x w to N x out x h/2 x w/2, rounded up."""
         activated: Tensor = self.act(self.bn(self.merged(feature)))
         return activated
 
@@ -132,7 +139,7 @@ class ESPBlock(_Pyramid):
         self.residual = residual
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Return the feature at the same size."""
+        """Return the feature at the same size; N x wide x h x w to N x out x h x w."""
         merged = self.merged(feature)
         activated: Tensor = self.bn(feature + merged if self.residual else merged)
         return activated
@@ -188,7 +195,14 @@ class _Encoder(SegmentationModel):
 
     @classmethod
     def head(cls, weights: Mapping[str, Tensor]) -> int | None:
-        """Return the number of output channels, or None where the classifier is not there."""
+        """Return the number of output channels.
+
+        Args:
+            weights: tensors of any shape by this module's names.
+
+        Returns:
+            K, or None where the classifier is not there.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -197,7 +211,15 @@ class _Encoder(SegmentationModel):
         return {}
 
     def encode(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-        """Return the first convolution's map, and the three stages."""
+        """Run the encoder.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            The first convolution's map, N x 16 x h_1 x w_1, and the stages N x C_i x h_i x w_i of 19, 131 and 256
+            channels at strides 2, 4 and 8.
+        """
         half = F.avg_pool2d(images, 3, 2, 1)
         quarter = F.avg_pool2d(half, 3, 2, 1)
         first = self.level1(images)
@@ -227,14 +249,32 @@ class ESPNetC(_Encoder):
 
     @classmethod
     def head(cls, weights: Mapping[str, Tensor]) -> int | None:
-        """Return the number of output channels, or None where the classifier is not there."""
+        """Return the number of output channels.
+
+        Args:
+            weights: tensors of any shape by this module's names.
+
+        Returns:
+            K, or None where the classifier is not there.
+
+        Raises:
+            BenchError: the weights are ESPNet's, which has a decoder.
+        """
         if "level3_C.conv.weight" in weights:
             raise BenchError("these are weights of ESPNet, which has a decoder: use the model espnet")
         head = weights.get("classifier.conv.weight")
         return None if head is None or head.dim() != 4 else head.shape[0]
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and embedding at stride 8."""
+        """Return logits and embedding at stride 8, and the stages.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits N x K x h x w, embedding N x 256 x h x w, stages N x C_i x h_i x w_i of 19, 131 and 256 channels at
+            strides 2, 4 and 8; the last one is the embedding.
+        """
         _, stages = self.encode(images)
         return Outputs(self.classifier(stages[-1]), stages[-1], stages, model=self)
 
@@ -273,7 +313,17 @@ class ESPNet(_Encoder):
 
     @classmethod
     def head(cls, weights: Mapping[str, Tensor]) -> int | None:
-        """Return the number of output channels, or None where the classifier is not there."""
+        """Return the number of output channels.
+
+        Args:
+            weights: tensors of any shape by this module's names.
+
+        Returns:
+            K, or None where the classifier is not there.
+
+        Raises:
+            BenchError: the weights are ESPNet-C's, which has no decoder.
+        """
         if "classifier.conv.weight" in weights and "level3_C.conv.weight" not in weights:
             raise BenchError("these are weights of ESPNet-C, which has no decoder: use the model espnet_c")
         head = weights.get("classifier.weight")
@@ -281,13 +331,29 @@ class ESPNet(_Encoder):
 
     @classmethod
     def structure(cls, weights: Mapping[str, Tensor], num_classes: int) -> dict[str, str]:
-        """Return the kind of the last fusion."""
+        """Return the kind of the last fusion.
+
+        Args:
+            weights: tensors of any shape by this module's names.
+            num_classes: number of output channels K.
+
+        Returns:
+            The option ``skip``.
+        """
         fusion = weights.get("conv.conv.weight")
         authors = fusion is not None and fusion.dim() == 4 and fusion.shape[1] == num_classes + 16
         return {"skip": "conv" if authors else "cat"}
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits at the size of the images and the embedding at half of it."""
+        """Return logits at the size of the images, the embedding at half of it, and the stages.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits N x K x H x W, embedding N x K x h_1 x w_1, stages N x C_i x h_i x w_i of 19, 131 and 256 channels
+            at strides 2, 4 and 8.
+        """
         first, stages = self.encode(images)
         fine, middle, coarse = stages
         raised = self.up_l3(self.br(self.classifier_1(coarse)))

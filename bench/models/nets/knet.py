@@ -44,7 +44,15 @@ class KernelUpdator(nn.Module):
         self.project = nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width), nn.ReLU(inplace=True))
 
     def forward(self, group: Tensor, kernels: Tensor) -> Tensor:
-        """Return new kernels, N x K x C, from group features and kernels of the same shape."""
+        """Return the mixed kernels.
+
+        Args:
+            group: N x K x C, feature of each kernel's group; C is a multiple of ``width``.
+            kernels: the same shape.
+
+        Returns:
+            New kernels, N x K x C.
+        """
         halves = (*kernels.shape[:-1], -1, self.width)
         group_in, group_out = self.group_layer(group.reshape(halves)).chunk(2, dim=-1)
         kernel_in, kernel_out = self.kernel_layer(kernels.reshape(halves)).chunk(2, dim=-1)
@@ -82,7 +90,16 @@ class KernelUpdateHead(nn.Module):
                 nn.init.xavier_uniform_(parameter)
 
     def forward(self, feature: Tensor, kernels: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Return new logits N x K x h x w and kernels N x K x C from feature, kernels and logits of the same shapes."""
+        """Return new logits and kernels.
+
+        Args:
+            feature: N x C x h x w.
+            kernels: N x K x C.
+            logits: N x K x h x w of the round before, which are the groups' masks.
+
+        Returns:
+            Logits N x K x h x w and kernels N x K x C.
+        """
         feature = self.transform(feature)
         with _full_precision(feature):  # a group's feature is a sum over all pixels, more than half precision holds
             masks = wide(resize(logits, feature.shape[-2:])).softmax(dim=1)
@@ -121,7 +138,7 @@ class KNetClassifier(nn.Module):
         self.rounds = nn.ModuleList(KernelUpdateHead(width) for _ in range(n_rounds))
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """Return the last round's logits."""
+        """Return the last round's logits; N x C x h x w to N x K x h x w."""
         logits: Tensor = self.initial(self.dropout(embedding))
         # a copy, as in mmseg: hooks of FLOP counters refuse a view of a parameter that was made without gradients
         kernels = self.initial.weight.flatten(1).repeat(len(embedding), 1, 1)

@@ -14,6 +14,7 @@ from torchvision.ops import Conv2dNormActivation
 from bench.method import Outputs
 from bench.models.base import SegmentationModel
 from bench.models.heads.pooling import AtrousPooling, PyramidPooling
+from bench.models.rows import through_stages
 from bench.models.weights.pretrained import Pretrained, classifier_features
 
 WIDTH = 128
@@ -46,15 +47,17 @@ class MobileSegmenter(SegmentationModel):
             self.pretrained = (Pretrained("features", weights, weights.rpartition("/")[2], convert),)
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and embedding at stride 8 and the encoder stages."""
-        stages: list[Tensor] = []
-        feature = images
-        for place, block in enumerate(self.features):
-            feature = block(feature)
-            if place in self.ends:
-                stages.append(feature)
+        """Return logits and embedding at stride 8 and the encoder stages.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits N x K x h x w, embedding N x 128 x h x w, stages N x C_i x h_i x w_i at strides 4, 8, 8 and 8.
+        """
+        feature, stages = through_stages(self.features, images, self.ends)
         embedding = self.head(feature)
-        return Outputs(self.classifier(embedding), embedding, tuple(stages), model=self)
+        return Outputs(self.classifier(embedding), embedding, stages, model=self)
 
 
 def deeplab_head(channels: int) -> nn.Sequential:
@@ -142,7 +145,7 @@ class InvertedResidual(nn.Module):
         )
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Return the block's output."""
+        """Return the block's output; N x channels x h x w to N x width x h/stride x w/stride, rounded up."""
         result: Tensor = self.conv(feature)
         return feature + result if self.residual else result
 
@@ -159,7 +162,7 @@ class SpatialChannelGate(nn.Module):
         self.spatial = nn.Sequential(nn.Conv2d(channels, 1, 1, bias=False), nn.Sigmoid())
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Return the gated map."""
+        """Return the gated map; N x C x h x w to the same shape."""
         gate = self.channel(feature.mean((2, 3)))[..., None, None]
         gated: Tensor = feature * gate + feature * self.spatial(feature)
         return gated
@@ -216,12 +219,16 @@ class MobileNetV2Plus(SegmentationModel):
         self.classifier = nn.Conv2d(joined, num_classes, 1)
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and embedding at stride 4 and the stages of strides 2, 4, 8 and 8."""
-        feature = self.stem(images)
-        stages: list[Tensor] = []
-        for stage in self.stages:
-            feature = stage(feature)
-            stages.append(feature)
+        """Return logits and embedding at stride 4 and four of the stages.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits N x K x h x w, embedding N x 296 x h x w, stages N x C_i x h_i x w_i of 16, 24, 32 and 320 channels
+            at strides 2, 4, 8 and 8.
+        """
+        feature, stages = through_stages(self.stages, self.stem(images))
         half, quarter, *rest = stages
         half_pooled = _pooled(half, quarter)
         joined = [*rest, _pooled(half_pooled, feature), _pooled(quarter, feature)]

@@ -25,7 +25,7 @@ class Projection(nn.Module):
         self.linear = nn.Linear(channels, width)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Project N x C x H x W to N x width x H x W."""
+        """Return the projected map; N x C x h x w to N x width x h x w."""
         tokens: Tensor = self.linear(feature.flatten(2).transpose(1, 2))
         return tokens.transpose(1, 2).reshape(feature.shape[0], -1, *feature.shape[-2:])
 
@@ -46,7 +46,14 @@ class MlpDecoder(nn.Module):
         self.fuse_stage = nn.Sequential(fuse, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
     def forward(self, stages: tuple[Tensor, ...]) -> Tensor:
-        """Return the fused map at the finest stage's size."""
+        """Return the fused map.
+
+        Args:
+            stages: each N x C_i x h_i x w_i, from fine to coarse.
+
+        Returns:
+            N x width x h_1 x w_1, the finest one's size.
+        """
         projected = [project(stage) for project, stage in zip(self.mlp_stage, reversed(stages), strict=True)]
         fused: Tensor = self.fuse_stage(resized_together(projected, stages[0]))
         return fused
@@ -66,7 +73,14 @@ class ConvDecoder(nn.Module):
         self.fusion_conv = Conv2dNormActivation(len(channels) * width, width, 1)
 
     def forward(self, stages: tuple[Tensor, ...]) -> Tensor:
-        """Return the fused map at the finest stage's size."""
+        """Return the fused map.
+
+        Args:
+            stages: each N x C_i x h_i x w_i, from fine to coarse.
+
+        Returns:
+            N x width x h_1 x w_1, the finest one's size.
+        """
         projected = [project(stage) for project, stage in zip(self.convs, stages, strict=True)]
         fused: Tensor = self.fusion_conv(resized_together(projected, stages[0]))
         return fused
@@ -118,13 +132,28 @@ class SegFormer(SegmentationModel):
             use_published_encoder(self, encoder)
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and embedding at stride 4 and the encoder stages."""
+        """Return logits and embedding at stride 4 and the encoder stages.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits N x K x h x w, embedding N x width x h x w, stages N x C_i x h_i x w_i at strides 4, 8, 16 and 32.
+        """
         stages = tuple(self.encoder(images)[2:])
         embedding = self.decoder(stages)
         return Outputs(self.segmentation_head(self.dropout(embedding)), embedding, stages, model=self)
 
 
 def resized_together(features: list[Tensor], finest: Tensor) -> Tensor:
-    """Bring every map to the size of the finest one and concatenate them."""
+    """Bring maps to the size of the finest one and concatenate them.
+
+    Args:
+        features: each N x C x h_i x w_i.
+        finest: N x C' x h x w, whose size it is.
+
+    Returns:
+        N x (maps * C) x h x w.
+    """
     size = finest.shape[-2:]
     return torch.cat([F.interpolate(map_, size=size, mode="bilinear", align_corners=False) for map_ in features], 1)

@@ -12,6 +12,7 @@ from torchvision.ops import Conv2dNormActivation
 
 from bench.method import Outputs
 from bench.models.base import SegmentationModel
+from bench.models.rows import through_stages
 
 
 class TinyFPN(SegmentationModel):
@@ -39,12 +40,15 @@ class TinyFPN(SegmentationModel):
         self.classifier = nn.Conv2d(lateral, num_classes, 1)
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and embedding at stride 4 and every stage."""
-        feature = self.stem(images)
-        stages: list[Tensor] = []
-        for stage in self.stages:
-            feature = stage(feature)
-            stages.append(feature)
+        """Return logits and embedding at stride 4 and every stage.
+
+        Args:
+            images: N x 3 x H x W, normalised.
+
+        Returns:
+            Logits N x K x h x w, embedding N x lateral x h x w, stages N x C_i x h_i x w_i at strides 4, 8, ...
+        """
+        _, stages = through_stages(self.stages, self.stem(images))
         pyramid = torch.zeros((), device=images.device)
         for lateral, stage_feature in zip(reversed(self.laterals), reversed(stages), strict=True):
             here = lateral(stage_feature)
@@ -52,4 +56,4 @@ class TinyFPN(SegmentationModel):
                 here if pyramid.dim() == 0 else here + F.interpolate(pyramid, size=here.shape[-2:], mode="nearest")
             )
         embedding = self.fuse(pyramid)
-        return Outputs(self.classifier(embedding), embedding, tuple(stages), model=self)
+        return Outputs(self.classifier(embedding), embedding, stages, model=self)

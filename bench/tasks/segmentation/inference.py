@@ -28,7 +28,7 @@ def predict(
         align_corners: how logits are up-sampled.
 
     Returns:
-        N x K x size float32: logits of the one view, or probabilities averaged over all views.
+        N x K x h x w float32, h and w those of ``size``: logits of the one view, or probabilities averaged over all.
     """
     height, width = images.shape[-2:]
     base = short_side_size(height, width, evaluation.short_side) if evaluation.short_side else [height, width]
@@ -62,7 +62,16 @@ def _logits(
 
 
 def upsample(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
-    """Return logits at a size, bilinear."""
+    """Return logits at another size, bilinear.
+
+    Args:
+        logits: N x K x h x w.
+        size: H and W.
+        align_corners: of the interpolation.
+
+    Returns:
+        N x K x H x W; the logits themselves where that is their size.
+    """
     if tuple(logits.shape[-2:]) == tuple(size):
         return logits
     return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=align_corners)
@@ -85,6 +94,9 @@ def slide(forward: Forward, images: Tensor, evaluation: Evaluation, align_corner
         images: N x 3 x H x W.
         evaluation: gives window and stride.
         align_corners: how a window's logits are up-sampled.
+
+    Returns:
+        N x K x H x W float32.
     """
     assert evaluation.window is not None
     stride = evaluation.stride or tuple(max(1, side * 2 // 3) for side in evaluation.window)
