@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.base.checkout import ENTRIES
+
 ROOT = Path(__file__).resolve().parent.parent
 FILES = {
     folder: sorted(path for path in (ROOT / folder).rglob("*.py"))
@@ -65,7 +67,14 @@ def of(module: str, *packages: str) -> bool:
 
 @pytest.mark.parametrize("path", FILES["bench"], ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_harness_knows_no_method_student_or_teacher(path: Path) -> None:
-    assert [module for module in imported(path) if of(module, "methods", "students", "teachers")] == []
+    assert [module for module in imported(path) if of(module, *ENTRIES)] == []
+
+
+def test_the_folders_at_the_top_are_imported_below_bench_alone() -> None:
+    """A user's own packages may be called like them."""
+    folders = [entry.removeprefix("bench.") for entry in ENTRIES]
+    files = [*(path for paths in FILES.values() for path in paths), *(ROOT / "tests").rglob("*.py")]
+    assert [(path, module) for path in files for module in imported(path) if of(module, *folders)] == []
 
 
 def test_only_discovery_imports_by_name() -> None:

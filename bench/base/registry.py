@@ -1,8 +1,8 @@
 """What is known by name: methods, students, teachers, datasets; where each came from; how plug-ins join.
 
-Built-in entries live in the packages ``methods``, ``students``, ``teachers`` and in ``bench.data``. Others come from
-the entry-point groups ``bench.methods``, ``bench.students``, ``bench.teachers``, ``bench.datasets`` of installed
-distributions, or from files named under ``plugins:`` in a matrix.
+Built-in entries live in the packages ``bench.methods``, ``bench.students``, ``bench.teachers`` and ``bench.data.sets``.
+Others come from the entry-point groups ``bench.methods``, ``bench.students``, ``bench.teachers``, ``bench.datasets`` of
+installed distributions, or from files named under ``plugins:`` in a matrix.
 """
 
 from __future__ import annotations
@@ -212,9 +212,9 @@ datasets: Registry[Any] = Registry("dataset")
 REGISTRIES: dict[str, Registry[Any]] = {"students": students, "teachers": teachers, "datasets": datasets}
 """Every registry by the plural of its kind; methods join from :mod:`bench.method.registry`."""
 _BUILT_IN = {
-    "methods": "methods",
-    "students": "students",
-    "teachers": "teachers",
+    "methods": "bench.methods",
+    "students": "bench.students",
+    "teachers": "bench.teachers",
     "datasets": "bench.data.sets",
 }
 _broken: dict[str, BrokenPlugin] = {}

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from bench.base.errors import BenchError
+from bench.base.text import install_hint
 from bench.deploy.student import ImageSegmenter
 
 INPUT, OUTPUT = "images", "logits"
@@ -101,7 +102,7 @@ def require_onnx() -> None:
     missing = [name for name in _ONNX_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise BenchError(
-            f'--format onnx needs {", ".join(missing)}: pip install "bench[export]". '
+            f"--format onnx needs {', '.join(missing)}: {install_hint('export')}. "
             "The formats torchscript and pt2 need nothing more."
         )
 

@@ -11,11 +11,10 @@ from typing import Any
 from lightning_fabric.loggers import Logger, TensorBoardLogger
 
 from bench.base.errors import BenchError, unknown
-from bench.base.text import one_line
+from bench.base.text import install_hint, one_line
 from bench.matrix.cell import Cell
 from bench.train.events import Ended, Event, Listener, Scored, TermsRead
 
-EXTRA = 'pip install "bench[loggers]"'
 NOT_ONLINE = ("offline", "disabled", "dryrun")
 
 
@@ -167,7 +166,7 @@ def make_loggers(names: Sequence[str], run_folder: Path) -> list[CellLogger]:
     wanted = list(dict.fromkeys(names))
     problems = [f"--logger: {unknown('logger', name, LOGGERS)}" for name in wanted if name not in LOGGERS]
     problems += [
-        f"--logger {name} needs a package that is not installed: {EXTRA}"
+        f"--logger {name} needs a package that is not installed: {install_hint('loggers')}"
         for name in wanted
         if name in LOGGERS and importlib.util.find_spec(LOGGERS[name][0]) is None
     ]

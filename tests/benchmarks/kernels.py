@@ -17,7 +17,7 @@ discover()
 NAMES = [
     name
     for name in methods.names()
-    if methods.get(name).builder.__module__.startswith("methods.") and methods.get(name).builder.needs_teacher
+    if methods.get(name).builder.__module__.startswith("bench.methods.") and methods.get(name).builder.needs_teacher
 ]
 SIZE = (520, 520)
 CLASSES = 21

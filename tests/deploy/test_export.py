@@ -381,7 +381,7 @@ def test_a_run_in_place_of_a_cell_names_its_cells(cell: Path) -> None:
 
 def test_missing_packages_of_onnx_are_named(cell: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(BenchError, match=r'onnxscript: pip install "bench\[export\]"'):
+    with pytest.raises(BenchError, match=r'onnxscript: pip install "dense-kd-bench\[export\]"'):
         export_student(cell, "onnx", tmp_path / "out.onnx", plugins=PLUGIN)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bench.methods.at import AT, attention_distance
 from torch import Tensor
 
 from bench.method import OutputSpec, Pair, TapSpec
-from methods.at import AT, attention_distance
 
 
 def draw(*shape: int, seed: int) -> Tensor:

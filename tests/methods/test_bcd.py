@@ -7,11 +7,8 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-
-from bench.method import Batch, Outputs, OutputSpec, Pair, Step, TapSpec, Unsupported
-from methods import bcd
-from methods.bcd import (
+from bench.methods import bcd
+from bench.methods.bcd import (
     BCD,
     boundary_strength,
     context_loss,
@@ -22,6 +19,9 @@ from methods.bcd import (
     pooling_step,
     standardised,
 )
+from torch import Tensor
+
+from bench.method import Batch, Outputs, OutputSpec, Pair, Step, TapSpec, Unsupported
 
 SPEC = OutputSpec(TapSpec(3, 8), stages=(TapSpec(4, 4), TapSpec(6, 8)))
 DEEPER = OutputSpec(TapSpec(3, 8), stages=(TapSpec(5, 2), TapSpec(5, 4), TapSpec(7, 8)))

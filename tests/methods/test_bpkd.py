@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from bench.methods import bpkd
+from bench.methods.bpkd import BPKD, body_loss, edge_loss, edge_masks
 from torch import Tensor
 
 from bench.method import Batch, Outputs, OutputSpec, Pair, Step, TapSpec, Unsupported
-from methods import bpkd
-from methods.bpkd import BPKD, body_loss, edge_loss, edge_masks
 
 SPEC = OutputSpec(TapSpec(3, 4))
 PAIR = Pair(3, 255, SPEC, SPEC, (16, 16))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bench.methods.cosine import Cosine, cosine_distance
 from torch import Tensor
 
 from bench.base.options import Options
 from bench.method import Batch, Outputs, OutputSpec, Pair, Step, TapSpec, Unsupported
-from methods.cosine import Cosine, cosine_distance
 
 
 def spec(*channels: int) -> OutputSpec:

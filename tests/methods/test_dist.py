@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from methods.dist import relation_distances
+from bench.methods.dist import relation_distances
 
 
 def test_neither_batch_size_nor_resolution_nor_the_order_of_pixels_matters():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bench.methods.dkd import DKD, decoupled_kl
 from torch import Tensor
 
 from bench.method import Batch, Outputs, OutputSpec, Pair, Step, TapSpec, distribution_kl
-from methods.dkd import DKD, decoupled_kl
 
 PAIR = Pair(5, 255, OutputSpec(TapSpec(5, 4)), OutputSpec(TapSpec(5, 4)), (24, 16))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bench.methods.dsd import DSD, category_similarity, category_similarity_distance, pixel_similarity_distance
 from torch import Tensor
 
 from bench.method import Batch, Outputs, OutputSpec, Pair, Step, TapSpec, Unsupported
-from methods.dsd import DSD, category_similarity, category_similarity_distance, pixel_similarity_distance
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:

@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
+from bench.methods.fckd import FCKD, attention, condensation_matrix, condensed_kl
 from torch import Tensor
 
 from bench.method import Batch, Outputs, OutputSpec, Pair, Step, TapSpec, Unsupported
-from methods.fckd import FCKD, attention, condensation_matrix, condensed_kl
 
 PAIR = Pair(4, 255, OutputSpec(TapSpec(4, 8)), OutputSpec(TapSpec(4, 4)), (36, 28))
 

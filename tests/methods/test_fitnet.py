@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bench.methods.fitnet import FitNet, hint_loss
 
 from bench.method import OutputSpec, Pair, TapSpec, Unsupported
-from methods.fitnet import FitNet, hint_loss
 
 
 def pair(student: int, teacher: int) -> Pair:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bench.methods.mgd import MGD
 
 from bench.method import Batch, Outputs, OutputSpec, Pair, Step, TapSpec, Unsupported
-from methods.mgd import MGD
 
 BATCH = Batch(torch.zeros(2, 3, 8, 8), torch.zeros(2, 8, 8, dtype=torch.long), 255)
 

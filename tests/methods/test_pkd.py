@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bench.methods.pkd import PKD, pearson_distance
 from torch import Tensor
 
 from bench.method import Batch, Outputs, OutputSpec, Pair, Step, TapSpec, Unsupported
-from methods.pkd import PKD, pearson_distance
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:

@@ -16,7 +16,7 @@ from bench.train.conformance.scene import Situation
 from bench.train.conformance.subject import Rehearsal, Subject
 
 discover()
-NAMES = [name for name in methods.names() if methods.get(name).builder.__module__.startswith("methods.")]
+NAMES = [name for name in methods.names() if methods.get(name).builder.__module__.startswith("bench.methods.")]
 OTHERS = [name for name in NAMES if name != "none"]
 
 

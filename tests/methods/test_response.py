@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bench.methods.response import Response
 
 from bench.method import Batch, Outputs, OutputSpec, Pair, Step, TapSpec
-from methods.response import Response
 
 PAIR = Pair(5, 255, OutputSpec(TapSpec(5, 8)), OutputSpec(TapSpec(5, 4)), (32, 24))
 

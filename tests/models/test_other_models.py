@@ -266,7 +266,7 @@ def test_mask2former_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> N
         return whole(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(BenchError, match="pip install transformers"):
+    with pytest.raises(BenchError, match=r'pip install "dense-kd-bench\[mask2former\]"'):
         build_model("mask2former_r50", 5, {})
 
 

@@ -20,7 +20,7 @@ from bench.matrix.settings import Settings
 from bench.tasks.segmentation.scores import SCORING
 from bench.train.events import Ended, GroupBegun, Relay, Scored, TermsRead
 from bench.train.heartbeat import Heartbeat
-from bench.train.loggers import EXTRA, CellLogger, make_loggers
+from bench.train.loggers import CellLogger, make_loggers
 from bench.train.run import run_matrix
 from bench.train.stop import StopRequest
 from tests.cli.screen.test_progress import cell
@@ -143,7 +143,8 @@ def test_unknown_loggers_and_missing_packages_are_told_together(
         make_loggers(["tensorbord", "wandb"], tmp_path)
     unknown, missing = raised.value.problems
     assert "Did you mean 'tensorboard'?" in unknown
-    assert missing == f"--logger wandb needs a package that is not installed: {EXTRA}"
+    told = 'pip install "dense-kd-bench[loggers]"'
+    assert missing == f"--logger wandb needs a package that is not installed: {told}"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,6 +14,7 @@ from annotated_types import Ge, Lt
 
 from bench.base.errors import BenchError, capped, unknown
 from bench.base.files import digest, write_json
+from bench.base.text import install_hint
 from bench.data.base import Samples, SegmentationData, datasets
 from bench.data.facts import DatasetInfo, Locations
 from bench.data.look.masktally import IGNORED, MAX_CLASSES, MaskTally, tally, yaml_text
@@ -329,7 +330,7 @@ def library() -> Any:
     except ImportError as error:
         raise BenchError(
             "datasets of the Hugging Face hub need the library 'datasets', which is not installed. "
-            'Install it: pip install "bench[huggingface]"'
+            f"Install it: {install_hint('huggingface')}"
         ) from error
     return hub
 

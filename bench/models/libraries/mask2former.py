@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.base.errors import BenchError
+from bench.base.text import install_hint
 from bench.method import Outputs
 from bench.method.maps import wide
 from bench.models.base import SegmentationModel
@@ -77,7 +78,7 @@ def mask2former_resnet50(num_classes: int) -> Mask2Former:
     try:
         from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, ResNetConfig
     except ImportError as error:
-        raise BenchError(f"mask2former needs transformers ({error}): pip install transformers") from error
+        raise BenchError(f"mask2former needs transformers ({error}): {install_hint('mask2former')}") from error
 
     # it warns of every backbone but Swin; that the ResNet one fits is tested
     logging.getLogger(Mask2FormerConfig.__module__).setLevel(logging.ERROR)

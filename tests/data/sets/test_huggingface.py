@@ -190,7 +190,7 @@ def test_building_needs_neither_the_library_nor_the_data(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(builtins, "__import__", without)
     data = build("someone/something", tmp_path, classes=NAMES)
-    with pytest.raises(BenchError, match=r'pip install "bench\[huggingface\]"'):
+    with pytest.raises(BenchError, match=r'pip install "dense-kd-bench\[huggingface\]"'):
         data.require(("train",))
 
 

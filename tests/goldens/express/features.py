@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from bench.methods.cosine import cosine_distance
 from torch import Tensor
 
 from bench.method import Outputs
-from methods.cosine import cosine_distance
 from tests.goldens.case import IGNORE, Case, NotOffered, Terms, expresses
 
 

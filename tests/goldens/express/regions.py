@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from bench.methods.bcd import BCD, decay, next_temperature, path_maxima
+from bench.methods.fckd import condensation_matrix
 from torch import Tensor
 
 from bench.method import Batch, Method, Outputs, Step
-from methods.bcd import BCD, decay, next_temperature, path_maxima
-from methods.fckd import condensation_matrix
 from tests.goldens.case import IGNORE, Case, NotOffered, Terms, expresses
 
 
