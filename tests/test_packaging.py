@@ -121,6 +121,6 @@ def test_an_editable_installation_works_from_anywhere(tmp_path: Path) -> None:
     root, folder = clone(tmp_path / "clone"), tmp_path / "editable"
     pip("install", "--no-deps", "--no-build-isolation", "--target", folder, "--editable", root, folder=tmp_path)
     code = f"import site; site.addsitedir({str(folder)!r}); import bench.methods.kd as kd; print(kd.__file__)"
-    # without -S an editable installation of the tests' own checkout would come first
-    found = process([sys.executable, "-S", "-c", code], tmp_path, Path(sysconfig.get_path("purelib")))
+    # an editable installation of the tests' own checkout, which has files of the same names, would come first otherwise
+    found = process([sys.executable, "-S", "-c", code], tmp_path, folder, Path(sysconfig.get_path("purelib")))
     assert found.strip() == str(root / "methods" / "kd.py")
