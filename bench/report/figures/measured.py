@@ -55,7 +55,7 @@ def boards_note(boards: Sequence[Board], shown: int) -> str:
 def by_row(board: Board) -> dict[str, dict[int, Cell]]:
     """Return the scored cells of every row of a board by label and seed: those of which its mean is made."""
     cells: dict[str, list[Cell]] = defaultdict(list)
-    for cell in board.cells[board.cells["state"] == "done"].to_dict("records"):
+    for cell in board.cells[board.cells["seed"].notna()].to_dict("records"):
         cells[str(cell["row"])].append(cell)
     return {label: scored for label, own in cells.items() if (scored := scored_cells(own)[0])}
 
