@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.files import digest, write_json
-from bench.store.folders import CONFIG, HISTORY, SCHEMA, CellFolder, Record, RunFolder
+from bench.store.folders import CONFIG, HISTORY, STORE_SCHEMA, CellFolder, Record, RunFolder
 from bench.tasks.metric import Scoring
 
 TEACHER_SCORE = 0.72
@@ -64,7 +64,7 @@ class RunBuilder:
         """Make the folder and its config.json, and note the cell for the plan."""
         folder = self.run.cell(cell["id"])
         folder.path.mkdir(parents=True)
-        write_json(folder.path / CONFIG, {"schema": SCHEMA, "cell": cell, "protocol": self.protocol(cell)})
+        write_json(folder.path / CONFIG, {"schema": STORE_SCHEMA, "cell": cell, "protocol": self.protocol(cell)})
         self.cells[cell["id"]] = cell
         return folder
 
@@ -120,7 +120,7 @@ class RunBuilder:
         for entry in entries:
             if entry["state"] == "skipped":
                 entry["reason"] = "the student has no embedding"
-        record = {"schema": SCHEMA, "name": "quick", "command": "python -m bench run quick", "no_baseline": False}
+        record = {"schema": STORE_SCHEMA, "name": "quick", "command": "python -m bench run quick", "no_baseline": False}
         write_json(self.run.path / "plan.json", {**record, "cells": entries})
 
 

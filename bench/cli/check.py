@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from bench.base.errors import EXIT_DONE, BenchError, NotComparable
 from bench.cli.screen.terminal import console, say
 from bench.leaderboard.thresholds import Threshold, parse
 from bench.tasks.metric import Scoring
+
+if TYPE_CHECKING:
+    from bench.leaderboard.findings import Gate
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A result folder, such as results/quick.")]
 
@@ -44,8 +47,7 @@ def check(
     json_: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all of it as JSON.")] = None,
 ) -> None:
     """Hold a run against reference scores: exit code 3 where a method is worse, 4 where nothing could be compared."""
-    from bench.base.files import write_json
-    from bench.cli.screen.check import gate_record, github_annotations, print_gate, write_junit
+    from bench.cli.screen.check import github_annotations, print_gate
     from bench.leaderboard.arms import read_arms, require_run
     from bench.leaderboard.baseline import read_baseline, write_baseline
     from bench.leaderboard.findings import Rules
@@ -69,17 +71,25 @@ def check(
     print_gate(gate, console())
     if github:
         say(*github_annotations(gate))
+    _write(gate, name, baseline, junit, json_)
+    if update:
+        say(*(f"note: {note}" for note in lowered(gate)))
+        write_baseline(baseline, arms.arms, name, datetime.now(UTC).isoformat(timespec="seconds"))
+        say(f"wrote {baseline}")
+    raise typer.Exit(EXIT_DONE if update else gate.exit_code)
+
+
+def _write(gate: Gate, name: str, baseline: Path, junit: Path | None, json_: Path | None) -> None:
+    """Write the files for other programs that are asked for."""
+    from bench.base.files import write_json
+    from bench.cli.screen.check import gate_record, write_junit
+
     if junit is not None:
         write_junit(junit, gate, name)
         say(f"wrote {junit}")
     if json_ is not None:
         write_json(json_, gate_record(gate, name, str(baseline)))
         say(f"wrote {json_}")
-    if update:
-        say(*(f"note: {note}" for note in lowered(gate)))
-        write_baseline(baseline, arms.arms, name, datetime.now(UTC).isoformat(timespec="seconds"))
-        say(f"wrote {baseline}")
-    raise typer.Exit(EXIT_DONE if update else gate.exit_code)
 
 
 def _level(alpha: float) -> float:
