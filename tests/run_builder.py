@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.base.files import digest, write_json
-from bench.store.folders import CONFIG, HISTORY, SCHEMA, CellFolder, Record, RunFolder
+from bench.store.folders import CONFIG, HISTORY, STORE_SCHEMA, CellFolder, Record, RunFolder
+from bench.tasks.metric import Scoring
 
 TEACHER_SCORE = 0.72
 
 
 class RunBuilder:
-    """A run folder under construction; every method writes one cell and returns its folder."""
+    """A run folder under construction; every method writes one cell and returns its folder.
 
-    def __init__(self, path: Path, **defaults: Any) -> None:
+    Args:
+        path: the folder.
+        scoring: of a plug-in's task, whose record goes into the results; segmentation if not given.
+        measure: the metrics around one score, and the teacher's score.
+        defaults: of the cells.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        scoring: Scoring | None = None,
+        measure: tuple[Callable[[float | None], Record], float] | None = None,
+        **defaults: Any,
+    ) -> None:
         self.run = RunFolder(path)
+        self.scoring = scoring
+        # Looked up when it is called, as tests put other metrics in its place.
+        self.measure, self.teacher_score = measure or ((lambda score: metrics(score)), TEACHER_SCORE)
         self.defaults = defaults
         self.cells: dict[str, Record] = {}
 
@@ -47,16 +64,16 @@ class RunBuilder:
         """Make the folder and its config.json, and note the cell for the plan."""
         folder = self.run.cell(cell["id"])
         folder.path.mkdir(parents=True)
-        write_json(folder.path / CONFIG, {"schema": SCHEMA, "cell": cell, "protocol": self.protocol(cell)})
+        write_json(folder.path / CONFIG, {"schema": STORE_SCHEMA, "cell": cell, "protocol": self.protocol(cell)})
         self.cells[cell["id"]] = cell
         return folder
 
-    def done(self, method: str, miou: float | None, seed: int = 0, **given: Any) -> CellFolder:
+    def done(self, method: str, score: float | None, seed: int = 0, **given: Any) -> CellFolder:
         """Write a finished cell."""
         cell = self.cell(method, seed, **given)
         folder = self.folder(cell)
-        score = miou or 0.0
-        evals = [{"iteration": 90 * step, "miou": score * (1 - 0.5**step)} for step in range(1, 11)]
+        key = self.scoring.primary.key if self.scoring else "miou"
+        evals = [{"iteration": 90 * step, key: (score or 0.0) * (1 - 0.5**step)} for step in range(1, 11)]
         write_json(folder.path / HISTORY, {"steps": [], "evals": given.get("evals", evals)})
         device = given.get("device", "cpu: test, 2 threads")
         folder.finish(
@@ -65,7 +82,8 @@ class RunBuilder:
                 "protocol": self.protocol(cell),
                 "status": "done",
                 "stale_accepted": given.get("stale", False),
-                "metrics": metrics(miou),
+                **({"task": self.scoring.name, "scoring": self.scoring.record()} if self.scoring else {}),
+                "metrics": self.measure(score),
                 "terms": ["ce"] if method == "none" else ["ce", method],
                 "efficiency": efficiency(21027, given.get("fps", 850.0), device),
                 "teacher": self.teacher(cell),
@@ -81,7 +99,7 @@ class RunBuilder:
         if cell["teacher"] is None:
             return None
         name = cell["teacher"]["name"]
-        return {"name": name, "metrics": metrics(TEACHER_SCORE), "efficiency": efficiency(1_234_567, 210.0)}
+        return {"name": name, "metrics": self.measure(self.teacher_score), "efficiency": efficiency(1_234_567, 210.0)}
 
     def failed(self, method: str, seed: int = 0, status: str = "diverged", **given: Any) -> CellFolder:
         """Write a cell that ended without a result."""
@@ -102,7 +120,7 @@ class RunBuilder:
         for entry in entries:
             if entry["state"] == "skipped":
                 entry["reason"] = "the student has no embedding"
-        record = {"schema": SCHEMA, "name": "quick", "command": "python -m bench run quick", "no_baseline": False}
+        record = {"schema": STORE_SCHEMA, "name": "quick", "command": "python -m bench run quick", "no_baseline": False}
         write_json(self.run.path / "plan.json", {**record, "cells": entries})
 
 

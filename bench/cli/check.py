@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.base.errors import EXIT_DONE, BenchError, NotComparable
 from bench.cli.screen.terminal import console, say
-from bench.leaderboard.thresholds import METRICS, Threshold, parse
+from bench.leaderboard.thresholds import Threshold, parse
+from bench.tasks.metric import Scoring
+
+if TYPE_CHECKING:
+    from bench.leaderboard.findings import Gate
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A result folder, such as results/quick.")]
 
@@ -24,12 +29,13 @@ def check(
         list[str] | None,
         typer.Option(
             metavar="EXPR",
-            help=f"Fail where a difference in points does this, as in 'miou < -1.0'; of {', '.join(METRICS)}. "
-            "Repeatable. Without one, a row with a single common seed fails below -5 points of mIoU.",
+            help="Fail where a difference, in the unit of the tables, does this, as in 'gain < -1.0'; of the gain, or "
+            "any metric by its key. Repeatable. Without one, a row with a single common seed fails beyond what its "
+            "metric says that one seed may move: 5 points of a score in percent.",
         ),
     ] = None,
     alpha: Annotated[float, typer.Option(help="Level of the test over all rows together.")] = 0.05,
-    margin: Annotated[float, typer.Option(min=0, help="Points within which a difference does not matter.")] = 0.0,
+    margin: Annotated[float, typer.Option(min=0, help="Difference, as tables show it, that does not matter.")] = 0.0,
     require_all: Annotated[
         bool, typer.Option("--require-all", help="Fail where a row or a seed of the baseline is not in the run.")
     ] = False,
@@ -41,15 +47,17 @@ def check(
     json_: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all of it as JSON.")] = None,
 ) -> None:
     """Hold a run against reference scores: exit code 3 where a method is worse, 4 where nothing could be compared."""
-    from bench.base.files import write_json
-    from bench.cli.screen.check import gate_record, github_annotations, print_gate, write_junit
+    from bench.cli.screen.check import github_annotations, print_gate
     from bench.leaderboard.arms import read_arms, require_run
     from bench.leaderboard.baseline import read_baseline, write_baseline
-    from bench.leaderboard.gate import Rules, lowered
+    from bench.leaderboard.findings import Rules
     from bench.leaderboard.gate import check as hold
+    from bench.leaderboard.gate import lowered
 
-    rules = Rules(_level(alpha), margin, tuple(_thresholds(fail_on or [])), require_all)
+    level = _level(alpha)
     arms = read_arms(require_run(run))
+    scorings = {arm.scoring.name: arm.scoring for arm in arms.arms}
+    rules = Rules(level, margin, tuple(_thresholds(fail_on or [], scorings.values())), require_all)
     name = run.resolve().name
     reference = None
     try:
@@ -63,17 +71,25 @@ def check(
     print_gate(gate, console())
     if github:
         say(*github_annotations(gate))
+    _write(gate, name, baseline, junit, json_)
+    if update:
+        say(*(f"note: {note}" for note in lowered(gate)))
+        write_baseline(baseline, arms.arms, name, datetime.now(UTC).isoformat(timespec="seconds"))
+        say(f"wrote {baseline}")
+    raise typer.Exit(EXIT_DONE if update else gate.exit_code)
+
+
+def _write(gate: Gate, name: str, baseline: Path, junit: Path | None, json_: Path | None) -> None:
+    """Write the files for other programs that are asked for."""
+    from bench.base.files import write_json
+    from bench.cli.screen.check import gate_record, write_junit
+
     if junit is not None:
         write_junit(junit, gate, name)
         say(f"wrote {junit}")
     if json_ is not None:
         write_json(json_, gate_record(gate, name, str(baseline)))
         say(f"wrote {json_}")
-    if update:
-        say(*(f"note: {note}" for note in lowered(gate)))
-        write_baseline(baseline, arms.arms, name, datetime.now(UTC).isoformat(timespec="seconds"))
-        say(f"wrote {baseline}")
-    raise typer.Exit(EXIT_DONE if update else gate.exit_code)
 
 
 def _level(alpha: float) -> float:
@@ -82,12 +98,12 @@ def _level(alpha: float) -> float:
     return alpha
 
 
-def _thresholds(texts: list[str]) -> list[Threshold]:
+def _thresholds(texts: Iterable[str], scorings: Collection[Scoring]) -> list[Threshold]:
     found: list[Threshold] = []
     problems: list[str] = []
     for text in texts:
         try:
-            found.append(parse(text))
+            found.append(parse(text, scorings))
         except BenchError as error:
             problems += error.problems
     if problems:

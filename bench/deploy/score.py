@@ -38,7 +38,7 @@ from bench.models.base import (
 from bench.models.weights.published import recognised
 from bench.models.weights.reading import load_into, read_weights
 from bench.plan.build import apply_input
-from bench.store.folders import CONFIG, SCHEMA, STUDENT, Record
+from bench.store.folders import CONFIG, STORE_SCHEMA, STUDENT, Record
 from bench.tasks.metric import TaskSettings
 from bench.tasks.scorings import DEFAULT
 from bench.tasks.segmentation.scores import ABSENT_CLASS_POLICY
@@ -192,7 +192,7 @@ def evaluate_weights(request: Request, settings: Settings) -> Record:
         "torch": torch.__version__,
     }
     return {
-        "schema": SCHEMA,
+        "schema": STORE_SCHEMA,
         "model": {
             "name": request.model,
             "options": model_options,

@@ -3,9 +3,10 @@
 from bench.leaderboard.across import AcrossBoard, AcrossRow, across_pairs
 from bench.leaderboard.build import NO_BASELINE, UNKNOWN, leaderboard
 from bench.leaderboard.protocols import dotted
-from bench.leaderboard.published import Published
-from bench.leaderboard.rows import BASELINE, Board, Row
-from bench.store.frame import Plan, load, read_plan
+from bench.leaderboard.published import PaperScore
+from bench.leaderboard.rows import Board, Row
+from bench.matrix.baseline import BASELINE
+from bench.store.frame import RecordedPlan, load, read_plan
 
 __all__ = [
     "BASELINE",
@@ -14,8 +15,8 @@ __all__ = [
     "AcrossBoard",
     "AcrossRow",
     "Board",
-    "Plan",
-    "Published",
+    "PaperScore",
+    "RecordedPlan",
     "Row",
     "across_pairs",
     "dotted",

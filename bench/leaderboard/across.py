@@ -6,13 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.leaderboard.rows import BASELINE, CONFIDENCE, Board, Row
+from bench.leaderboard.rows import CONFIDENCE, Board, Row
 from bench.leaderboard.statistics import mean_over_seeds
+from bench.matrix.baseline import BASELINE
+from bench.tasks.metric import Metric
 
 
 @dataclass(frozen=True)
 class AcrossRow:
-    """A method over the pairs; ratios, None where a pair has no score of it.
+    """A method over the pairs; gains as stored, None where a pair has no score of it.
 
     Attributes:
         label: the method with its non-default hyperparameters.
@@ -48,6 +50,11 @@ class AcrossBoard:
     protocol: str
     boards: tuple[Board, ...]
     rows: tuple[AcrossRow, ...]
+
+    @property
+    def metric(self) -> Metric:
+        """The metric in which gains are told, that of all boards: one dataset has one task."""
+        return self.boards[0].metric
 
     @property
     def title(self) -> str:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import math
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bench.base.errors import BenchError
 from bench.base.files import canonical
-from bench.leaderboard import BASELINE
-from bench.leaderboard.protocols import dotted
+from bench.leaderboard.pairing import DONE, LOST_STATES, Picked, by_seed, seed_gains
+from bench.leaderboard.protocols import dotted, recipe_protocols
+from bench.leaderboard.rows import Cell
+from bench.matrix.baseline import BASELINE
 from bench.store.folders import RESULT, Record, RunFolder
 from bench.store.frame import load, shown_name
+from bench.tasks.metric import GAIN, Scoring
+from bench.tasks.scorings import scoring_of
 
-SCORES = ("miou", "macc", "pixel_accuracy", "mean_boundary_iou")
-GAIN = "gain"
-LOST_STATES = frozenset({"failed", "diverged", "timeout", "corrupt"})
-"""States of a cell that was tried and has no score to show for it."""
 AMBIGUOUS = "ambiguous"
 
 _PLACE_OF_MODEL = ("name", "options")
@@ -99,7 +98,7 @@ class Trial:
         state: as in the store.
         reason: why it has no score, or None.
         key: the cell's key; None for a cell without a result.
-        metrics: ratios in 0..1 by name of :data:`SCORES`, and the ``gain`` over the baseline of the same seed.
+        metrics: as stored, by key, and the ``gain`` over the baseline of the same seed.
         torch: version that it was trained with.
         device: what it was trained on.
         provenance: digests of code, data and weights.
@@ -125,23 +124,29 @@ class Arm:
         identity: which row it is.
         conditions: under what it was trained and scored.
         trials: by seed.
+        scoring: how its task is scored.
     """
 
     identity: Identity
     conditions: Conditions
     trials: Mapping[int, Trial]
+    scoring: Scoring
 
-    def scores(self, metric: str = "miou") -> dict[int, float | None]:
-        """Return a metric by seed; None for cells that were tried and have none, nothing for those that were not."""
+    def scores(self, key: str | None = None) -> dict[int, float | None]:
+        """Return a metric by seed, the primary one if none is named.
+
+        None stands for cells that were tried and have none, nothing for those that were not tried.
+        """
+        name = key or self.scoring.primary.key
         return {
-            seed: trial.metrics.get(metric)
+            seed: trial.metrics.get(name)
             for seed, trial in self.trials.items()
-            if trial.state == "done" or trial.state in LOST_STATES
+            if trial.state == DONE or trial.state in LOST_STATES
         }
 
-    def known(self, metric: str = "miou") -> dict[int, float]:
-        """Return a metric by seed, only where it is a number."""
-        return {seed: value for seed, value in self.scores(metric).items() if value is not None}
+    def known(self, key: str | None = None) -> dict[int, float]:
+        """Return a metric by seed, the primary one if none is named, only where it is a number."""
+        return {seed: value for seed, value in self.scores(key).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -157,21 +162,6 @@ class Arms:
     unplaced: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Match:
-    """An arm and its counterpart.
-
-    Attributes:
-        first: of the first run, None where it has none.
-        second: of the second run, alike.
-        differing: what keeps the two from being comparable: values of both by dotted path.
-    """
-
-    first: Arm | None
-    second: Arm | None
-    differing: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
-
-
 def require_run(folder: Path) -> RunFolder:
     """Return the run in a folder.
 
@@ -185,17 +175,20 @@ def require_run(folder: Path) -> RunFolder:
 
 def read_arms(run: RunFolder) -> Arms:
     """Read all cells of a run, finished or not, into arms."""
-    cells = load(run).to_dict("records")
+    cells: list[Cell] = load(run).to_dict("records")  # type: ignore[assignment]
     known = [cell for cell in cells if cell["dataset_key"] is not None]
-    protocols = _protocols(known)
-    grouped: dict[tuple[Identity, Conditions], dict[int, list[tuple[bool, Trial]]]] = {}
-    for cell in known:
-        place = _identity(cell), _conditions(cell, protocols)
-        seeds = grouped.setdefault(place, defaultdict(list))
-        seeds[int(cell["seed"])].append((bool(cell["planned"]), _trial(cell)))
+    grouped: dict[tuple[Identity, Conditions], list[Cell]] = defaultdict(list)
+    for cell, (protocol, fields) in zip(known, recipe_protocols(known), strict=True):
+        grouped[_identity(cell), _conditions(cell, protocol, fields)].append(cell)
+    scorings = {cell["dataset_key"]: cell["scoring"] for cell in known if cell["scoring"]}
     arms = [
-        Arm(identity, conditions, {seed: _pick(found) for seed, found in sorted(seeds.items())})
-        for (identity, conditions), seeds in grouped.items()
+        Arm(
+            identity,
+            conditions,
+            {seed: _trial(picked) for seed, picked in by_seed(own).items()},
+            scorings.get(own[0]["dataset_key"]) or scoring_of({}),
+        )
+        for (identity, conditions), own in grouped.items()
     ]
     arms.sort(key=_order)
     unplaced = {str(cell["cell_id"]): str(cell["state"]) for cell in cells if cell["dataset_key"] is None}
@@ -207,20 +200,7 @@ def _order(arm: Arm) -> tuple[object, ...]:
     return (identity.place, not identity.is_baseline, identity.label, identity.method, arm.conditions.protocol)
 
 
-def _protocols(cells: Sequence[Mapping[Hashable, Any]]) -> dict[tuple[Any, ...], tuple[str, Mapping[str, Any]]]:
-    """Return the protocol of cells that recorded none: that of their recipe's other cells, where it is one."""
-    found: dict[tuple[Any, ...], dict[str, Mapping[str, Any]]] = defaultdict(dict)
-    for cell in cells:
-        if cell["protocol"]:
-            found[_alike(cell)][str(cell["protocol"])] = cell["protocol_fields"] or {}
-    return {alike: next(iter(places.items())) for alike, places in found.items() if len(places) == 1}
-
-
-def _alike(cell: Mapping[Hashable, Any]) -> tuple[Any, ...]:
-    return cell["dataset_key"], cell["student_key"], cell["recipe"]
-
-
-def _identity(cell: Mapping[Hashable, Any]) -> Identity:
+def _identity(cell: Cell) -> Identity:
     def part(kind: str, names: Sequence[str]) -> str:
         record = json.loads(cell[f"{kind}_key"]) if cell[f"{kind}_key"] else None
         return canonical(record and {name: record.get(name) for name in names})
@@ -235,46 +215,33 @@ def _identity(cell: Mapping[Hashable, Any]) -> Identity:
     )
 
 
-def _conditions(
-    cell: Mapping[Hashable, Any], protocols: Mapping[tuple[Any, ...], tuple[str, Mapping[str, Any]]]
-) -> Conditions:
+def _conditions(cell: Cell, protocol: str, fields: Mapping[str, Any]) -> Conditions:
     models = {}
     for kind in ("teacher", "student"):
         record = json.loads(cell[f"{kind}_key"]) if cell[f"{kind}_key"] else {}
         models[kind] = {name: value for name, value in record.items() if name not in _PLACE_OF_MODEL}
-    recorded = (str(cell["protocol"]), cell["protocol_fields"] or {}) if cell["protocol"] else None
-    protocol, fields = recorded or protocols.get(_alike(cell), ("", {}))
     return Conditions(protocol, canonical({kind: value for kind, value in models.items() if value}), fields)
 
 
-def _trial(cell: Mapping[Hashable, Any]) -> Trial:
+def _trial(picked: Picked) -> Trial:
+    """Return what became of a seed; several results that contradict each other are no score."""
+    cell = picked.cell
+    if cell is None:
+        ids = ", ".join(str(other["cell_id"]) for other in picked.left_out)
+        return Trial(str(picked.left_out[0]["cell_id"]), AMBIGUOUS, f"{picked.reason}: {ids}")
     trial = Trial(str(cell["cell_id"]), str(cell["state"]), cell["reason"], folder=Path(str(cell["folder"])))
-    if trial.state != "done":
+    if trial.state != DONE:
         return trial
     record = json.loads((Path(str(cell["folder"])) / RESULT).read_text(encoding="utf-8"))
     environment, provenance = record.get("environment") or {}, record.get("provenance") or {}
     return replace(
         trial,
         key=record["cell"].get("key"),
-        metrics={name: _number(record["metrics"].get(name)) for name in SCORES if name in record["metrics"]},
+        metrics=cell["metrics"],
         torch=(environment.get("packages") or {}).get("torch") or provenance.get("torch"),
         device=environment.get("device"),
         provenance=provenance,
     )
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def _pick(found: Sequence[tuple[bool, Trial]]) -> Trial:
-    """Return the one trial of a seed: the one that the plan lists, where there are several."""
-    if len(found) > 1:
-        found = [(planned, trial) for planned, trial in found if planned] or found
-    if len(found) == 1:
-        return found[0][1]
-    ids = ", ".join(trial.cell_id for _, trial in found)
-    return Trial(found[0][1].cell_id, AMBIGUOUS, f"several cells of one method and seed, none is picked: {ids}")
 
 
 def _with_gains(arms: Iterable[Arm]) -> list[Arm]:
@@ -284,11 +251,9 @@ def _with_gains(arms: Iterable[Arm]) -> list[Arm]:
     made = []
     for arm in arms:
         base = {} if arm.identity.is_baseline else baselines.get(_ground(arm), {})
-        known = arm.known()
+        gains = seed_gains(arm.scoring.primary, arm.known(), base)
         trials = {
-            seed: replace(trial, metrics={**trial.metrics, GAIN: known[seed] - base[seed]})
-            if seed in known and seed in base
-            else trial
+            seed: replace(trial, metrics={**trial.metrics, GAIN: gains[seed]}) if seed in gains else trial
             for seed, trial in arm.trials.items()
         }
         made.append(replace(arm, trials=trials))
@@ -298,44 +263,3 @@ def _with_gains(arms: Iterable[Arm]) -> list[Arm]:
 def _ground(arm: Arm) -> tuple[str, ...]:
     student: Record = json.loads(arm.conditions.models).get("student") or {}
     return arm.identity.dataset, arm.identity.student, arm.conditions.protocol, canonical(student)
-
-
-def match(first: Sequence[Arm], second: Sequence[Arm]) -> list[Match]:
-    """Pair the arms of two runs.
-
-    Arms of one identity and equal conditions go together; what is left of an identity is paired by the fewest
-    differing fields.
-
-    Returns:
-        Every arm of both runs once, in the order of the first, then those that only the second has.
-    """
-    rest = list(second)
-    partners: dict[int, Match] = {}
-    for place, arm in enumerate(first):
-        twin = next((o for o in rest if (o.identity, o.conditions) == (arm.identity, arm.conditions)), None)
-        if twin is not None:
-            rest.remove(twin)
-            partners[place] = Match(arm, twin)
-    for place, arm in enumerate(first):
-        alike = [other for other in rest if other.identity == arm.identity]
-        if place in partners or not alike:
-            continue
-        nearest = min(alike, key=lambda other: len(arm.conditions.against(other.conditions)))
-        rest.remove(nearest)
-        partners[place] = Match(arm, nearest, arm.conditions.against(nearest.conditions))
-    return [partners.get(place, Match(arm, None)) for place, arm in enumerate(first)] + [Match(None, o) for o in rest]
-
-
-def names(identities: Sequence[Identity]) -> list[str]:
-    """Return a name for each row: its label, with what tells it apart where others of its place share the label."""
-    shown = []
-    shared = Counter((identity.place, identity.label) for identity in set(identities))
-    for identity in identities:
-        name = identity.label
-        if shared[(identity.place, name)] > 1:
-            others = {o for o in identities if (o.place, o.label) == (identity.place, name) and o != identity}
-            mine = identity.fields()
-            apart = [p for p, value in mine.items() if any(o.fields().get(p) != value for o in others)]
-            name += f" ({', '.join(f'{path}={mine[path]}' for path in apart) or 'defaults'})"
-        shown.append(name)
-    return shown

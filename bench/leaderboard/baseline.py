@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, StrictStr, ValidationEr
 from bench import __version__
 from bench.base.errors import BenchError, NotComparable
 from bench.base.files import canonical, write_json, write_problem
-from bench.leaderboard.arms import GAIN, SCORES, Arm, Conditions, Identity, Trial
+from bench.leaderboard.arms import Arm, Conditions, Identity, Trial
 from bench.store.folders import Record, seal
+from bench.tasks.metric import GAIN
+from bench.tasks.scorings import DEFAULT, scoring_of
 
-SCHEMA = 1
+REFERENCES_SCHEMA = 1
 REMEDY = "Restore it from version control, or delete it and write it anew with --update."
 
 
@@ -57,6 +59,8 @@ class _Row(_Kept):
     label: StrictStr
     protocol: StrictStr
     models: dict[StrictStr, Any]
+    task: StrictStr | None = None
+    scoring: dict[StrictStr, Any] | None = None
     seeds: dict[StrictStr, _Seed]
 
 
@@ -116,8 +120,10 @@ def _verified(path: Path) -> Record:
         raise BenchError(f"{path} is no baseline, or a torn one: {error}. {REMEDY}") from None
     if not isinstance(record, dict) or type(record.get("schema")) is not int or record["schema"] < 1:
         raise BenchError(f"{path} is no baseline: it has no schema version. Name a file that --update wrote.")
-    if record["schema"] > SCHEMA:
-        raise BenchError(f"{path} has schema {record['schema']}, this version reads up to {SCHEMA}: upgrade bench")
+    if record["schema"] > REFERENCES_SCHEMA:
+        raise BenchError(
+            f"{path} has schema {record['schema']}, this version reads up to {REFERENCES_SCHEMA}: upgrade bench"
+        )
     try:
         intact = record.get("digest") == seal(record)["digest"]
     except (ValueError, RecursionError):
@@ -137,7 +143,12 @@ def _arm(row: _Row, protocols: Mapping[str, Mapping[str, Any]]) -> Arm:
         )
         for seed, kept in row.seeds.items()
     }
-    return Arm(identity, conditions, dict(sorted(trials.items())))
+    return Arm(
+        identity,
+        conditions,
+        dict(sorted(trials.items())),
+        scoring_of({"task": row.task, "scoring": row.scoring}),
+    )
 
 
 def write_baseline(path: Path, arms: Sequence[Arm], run: str, created: str) -> None:
@@ -158,7 +169,7 @@ def write_baseline(path: Path, arms: Sequence[Arm], run: str, created: str) -> N
     if not kept:
         raise BenchError("no cell of this run has a score: there is nothing to keep as a baseline. Finish it first.")
     record = {
-        "schema": SCHEMA,
+        "schema": REFERENCES_SCHEMA,
         "created": created,
         "run": run,
         "bench": __version__,
@@ -179,12 +190,20 @@ def _row(arm: Arm) -> Record:
         "label": identity.label,
         "protocol": arm.conditions.protocol,
         "models": json.loads(arm.conditions.models),
-        "seeds": {str(seed): _seed(trial) for seed, trial in arm.trials.items() if seed in arm.scores()},
+        **_task(arm),
+        "seeds": {str(seed): _seed(arm, trial) for seed, trial in arm.trials.items() if seed in arm.scores()},
     }
 
 
-def _seed(trial: Trial) -> Record:
-    metrics = {name: trial.metrics[name] for name in (*SCORES, GAIN) if name in trial.metrics}
+def _task(arm: Arm) -> Record:
+    """Return how the scores are to be read where that is not the default, so that no plug-in is needed for it."""
+    if arm.scoring.name == DEFAULT:
+        return {}
+    return {"task": arm.scoring.name, "scoring": arm.scoring.record()}
+
+
+def _seed(arm: Arm, trial: Trial) -> Record:
+    metrics = {key: trial.metrics[key] for key in (*arm.scoring.keys, GAIN) if key in trial.metrics}
     return {
         "cell": trial.cell_id,
         "state": trial.state,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +13,12 @@ import pandas as pd
 from bench.leaderboard.measure import BySeed, Images, measure, scored_cells
 from bench.leaderboard.protocols import other_protocols, placed
 from bench.leaderboard.published import matches
-from bench.leaderboard.rows import BASELINE, Board, Cell, Row
+from bench.leaderboard.rows import Board, Cell, Row
 from bench.leaderboard.significance import told_apart
+from bench.matrix.baseline import BASELINE
 from bench.store.frame import fps_setting
+from bench.tasks.metric import Metric, Scoring
+from bench.tasks.scorings import scoring_of
 
 UNKNOWN = "(unknown)"
 NO_BASELINE = "no baseline: gains cannot be told"
@@ -28,25 +32,36 @@ def leaderboard(cells: pd.DataFrame, images: Images | None = None) -> list[Board
 
     Args:
         cells: rows as from :func:`bench.store.frame.load`.
-        images: mIoU on every draw of the split's images by cell id, as from
+        images: the score on every draw of the split's images by cell id, as from
             :func:`bench.leaderboard.draws.resampled_cells`; without it no gain has an interval over images.
 
     Returns:
         The boards in the order of their titles. Cells of which nothing is known make a last board of their own.
     """
     known = placed(cells)
-    boards = [_board(group, images or {}) for _, group in known.groupby(_PLACE, dropna=False, sort=True)]
+    scorings = _scorings(known)
+    boards = [_board(group, images or {}, scorings) for _, group in known.groupby(_PLACE, dropna=False, sort=True)]
     boards = [replace(board, notes=(*board.notes, *other_protocols(board, boards))) for board in boards]
     lost = cells[cells["dataset_key"].isna()]
     if len(lost):
         rows = [Row(str(cell["cell_id"]), states={str(cell["state"]): 1}) for cell in lost.to_dict("records")]
         note = "nothing readable tells which dataset, pair and method these cells belong to"
         frame = lost.assign(row=lost["cell_id"])
-        boards.append(Board(UNKNOWN, None, UNKNOWN, "", tuple(rows), None, None, (note,), frame))
+        boards.append(Board(UNKNOWN, None, UNKNOWN, "", tuple(rows), None, None, (note,), frame, scoring_of({})))
     return boards
 
 
-def _board(group: pd.DataFrame, images: Images) -> Board:
+def _scorings(cells: pd.DataFrame) -> dict[str, Scoring]:
+    """Return how each dataset is scored, as the first of its results tells."""
+    told = cells[cells["scoring"].notna()].drop_duplicates("dataset_key")
+    return dict(zip(told["dataset_key"], told["scoring"], strict=True))
+
+
+def _board(group: pd.DataFrame, images: Images, scorings: Mapping[str, Scoring]) -> Board:
+    scoring = scorings.get(group["dataset_key"].iloc[0]) or scoring_of({})
+    # Results of other versions of a plug-in may have another primary metric: a board compares one.
+    scores = [(metrics or {}).get(scoring.primary.key) for metrics in group["metrics"]]
+    group = group.assign(score=pd.Series(scores, index=group.index, dtype="float64"))
     cells: list[Cell] = group.to_dict("records")  # type: ignore[assignment]
     first = cells[0]
     by_method = defaultdict(list)
@@ -59,21 +74,39 @@ def _board(group: pd.DataFrame, images: Images) -> Board:
     for (label, method, hyperparameters), own in by_method.items():
         name = f"{label} {hyperparameters}" if shared[label] > 1 else label
         labels.update({cell["cell_id"]: name for cell in own})
-        measured.append(measure(Row(name, method, hyperparameters), own, baseline, seeds, images))
-    rows, tier_reason = told_apart(measured)
-    rows.sort(key=lambda row: (row.miou_mean is None, row.method != BASELINE, -(row.miou_mean or 0), row.label))
-    teacher, *methods = _one_setting([_teacher_row(cells), *rows])
+        measured.append(measure(Row(name, method, hyperparameters), own, baseline, seeds, images, scoring))
+    metric = scoring.primary
+    rows, tier_reason = told_apart(measured, metric)
+    rows.sort(
+        key=lambda row: (
+            row.score_mean is None,
+            row.method != BASELINE,
+            -metric.sign * (row.score_mean or 0),
+            row.label,
+        )
+    )
+    teacher, *methods = _one_setting([_teacher_row(cells, scoring), *rows])
     return Board(
         dataset=first["dataset"],
         teacher=None if pd.isna(first["teacher"]) else first["teacher"],
         student=first["student"],
         protocol=first["protocol"],
-        rows=tuple(beside(row, first) for row in methods if row),
-        teacher_row=beside(teacher, first) if teacher else None,
+        rows=tuple(beside(row, first, metric) for row in methods if row),
+        teacher_row=beside(teacher, first, metric) if teacher else None,
         watermark=None if baseline else NO_BASELINE,
-        notes=(),
+        notes=_without_code(cells, scoring),
         cells=group.assign(row=group["cell_id"].map(labels)),
+        scoring=scoring,
         tier_reason=tier_reason,
+    )
+
+
+def _without_code(cells: Iterable[Cell], scoring: Scoring) -> tuple[str, ...]:
+    """Say so where results keep records of their images that only the code of their task can read."""
+    if scoring.read is not None or not any(cell["evidence_digest"] for cell in cells):
+        return ()
+    return (
+        f"no intervals and scores over single images: only the code of the task '{scoring.name}' reads their records",
     )
 
 
@@ -86,7 +119,7 @@ def _baseline(by_method: dict[Any, list[Cell]]) -> BySeed:
     return {}
 
 
-def _teacher_row(cells: list[Cell]) -> Row | None:
+def _teacher_row(cells: list[Cell], scoring: Scoring) -> Row | None:
     """Return the teacher as the first finished cell recorded it; one board has one teacher, weights included."""
     model = next((cell["teacher_model"] for cell in cells if cell["state"] == "done" and cell["teacher_model"]), None)
     if not model:
@@ -94,10 +127,8 @@ def _teacher_row(cells: list[Cell]) -> Row | None:
     metrics, efficiency = model.get("metrics") or {}, model.get("efficiency") or {}
     return Row(
         str(model.get("name")),
-        miou_mean=metrics.get("miou"),
-        macc=metrics.get("macc"),
-        pixel_accuracy=metrics.get("pixel_accuracy"),
-        boundary_iou=metrics.get("mean_boundary_iou"),
+        score_mean=metrics.get(scoring.primary.key),
+        metrics={key: metrics[key] for key in scoring.keys[1:] if metrics.get(key) is not None},
         params=efficiency.get("params"),
         macs=efficiency.get("macs"),
         flops=efficiency.get("flops"),
@@ -124,22 +155,24 @@ def _elsewhere(row: Row) -> dict[str, Any]:
     return {"fps": None, "peak_mem_mib": None, "notes": (*row.notes, note)}
 
 
-def beside(row: Row, cell: Cell) -> Row:
+def beside(row: Row, cell: Cell, metric: Metric) -> Row:
     """Return a row of a board with what papers report for it.
 
     Args:
         row: of a method, or of the teacher.
         cell: any cell of the board.
+        metric: the primary one of the board.
     """
     names = [_name(cell[key]) for key in ("teacher_key", "student_key")]
     teacher, student = names[0] or "", (names[1] or "") if row.method else ""
-    found = matches(str(cell["dataset_name"]), str(cell["eval_split"]), teacher, student, row.method)
+    found = matches(metric, str(cell["dataset_name"]), str(cell["eval_split"]), teacher, student, row.method)
     if not found:
         return row
-    score = row.miou_mean
+    score = row.score_mean
     alone = len(found) == 1  # then rows of one source share a footnote; else each says which value is whose
     notes = tuple(
-        f"published{'' if alone else f' {100 * p.value:.2f}'} in {p.provenance}; its training may differ" for p in found
+        f"published{'' if alone else f' {metric.text(p.value)}'} in {p.provenance}; its training may differ"
+        for p in found
     )
     compared = tuple(replace(p, gap=None if score is None else score - p.value) for p in found)
     return replace(row, published=compared, notes=(*row.notes, *notes))

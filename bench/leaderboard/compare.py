@@ -6,25 +6,25 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.base.errors import EXIT_DONE, EXIT_NOT_COMPARABLE
-from bench.leaderboard.arms import Arm, Arms, Match, match, names
+from bench.leaderboard.arms import Arm, Arms
+from bench.leaderboard.draws import read_evidence
+from bench.leaderboard.matching import Match, match, names
 from bench.leaderboard.statistics import (
     Difference,
-    ImageCounts,
     ImageInterval,
     Resamples,
     holm,
     image_difference,
     paired_difference,
-    resampled_miou,
+    resampled,
 )
 from bench.store.folders import COUNTS
-from bench.tasks.segmentation.counts import Counts
+from bench.tasks.metric import Evidence, Metric
 
 UNKNOWN = "(not recorded)"
 _PROVENANCE = (
@@ -46,7 +46,7 @@ class Compared:
         first: the arm of the first run.
         second: the arm of the second run.
         seeds: those with a score in both.
-        difference: second minus first over those seeds, ratio.
+        difference: second minus first of the primary metric over those seeds, as stored.
         p_holm: its p-value, Holm-adjusted over all rows; None without a test.
         images: the same difference with its interval over images; None where the two were not scored on the same.
         differing: fields in which protocol or weights differ; where there are any, so does what is compared.
@@ -61,6 +61,11 @@ class Compared:
     p_holm: float | None = None
     images: ImageInterval | None = None
     differing: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    @property
+    def metric(self) -> Metric:
+        """What is compared."""
+        return self.second.scoring.primary
 
 
 @dataclass(frozen=True)
@@ -147,41 +152,21 @@ def _over_images(
     first: Arm, second: Arm, seeds: Sequence[int], confidence: float, resamples: dict[int, Resamples]
 ) -> ImageInterval | None:
     """Bootstrap the difference over images; None where the two sides were not scored on the same labels."""
-    labels: np.ndarray | None = None
-    sides = []
-    for arm in (first, second):
-        cells = []
-        for seed in seeds:
-            counts = _counts(arm.trials[seed].folder)
-            if counts is None:
-                return None
-            mine = _labels(counts)
-            labels = mine if labels is None else labels
-            if not np.array_equal(mine, labels):
-                return None
-            cells.append(ImageCounts.of(counts))
-        sides.append(cells)
-    n_images = sides[0][0].n_images
-    if n_images < 2:
+    sides = [[_evidence(arm, seed) for seed in seeds] for arm in (first, second)]
+    known = [evidence for side in sides for evidence in side if evidence is not None]
+    if len(known) < 2 * len(seeds) or known[0].n_images < 2:
         return None
-    draws = resamples.setdefault(n_images, Resamples(n_images))
-    before, now = (resampled_miou(cells, draws) for cells in sides)
+    labels = known[0].labels()
+    if not all(np.array_equal(evidence.labels(), labels) for evidence in known):
+        return None
+    draws = resamples.setdefault(known[0].n_images, Resamples(known[0].n_images))
+    before, now = (resampled(side, draws) for side in (known[: len(seeds)], known[len(seeds) :]))
     return image_difference(now, before, confidence)
 
 
-def _counts(folder: Path | None) -> Counts | None:
-    try:
-        return Counts.load(folder / COUNTS) if folder is not None else None
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def _labels(counts: Counts) -> np.ndarray:
-    """Return the labelled pixels of every image by class: equal for two cells that were scored on the same images."""
-    place = counts.image.astype(np.int64) * counts.num_classes + counts.target.astype(np.int64)
-    size = counts.n_images * counts.num_classes
-    pixels = np.bincount(place, weights=counts.count.astype(float), minlength=size)
-    return pixels.reshape(counts.n_images, counts.num_classes)
+def _evidence(arm: Arm, seed: int) -> Evidence | None:
+    folder = arm.trials[seed].folder
+    return None if folder is None else read_evidence(arm.scoring, folder / COUNTS)
 
 
 def _apart(rows: Sequence[Compared]) -> dict[str, tuple[str, str]]:

@@ -3,166 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from bench.base.errors import EXIT_DONE, EXIT_NOT_COMPARABLE, EXIT_REGRESSION
-from bench.leaderboard.arms import GAIN, LOST_STATES, SCORES, Arm, Arms, Match, Trial, match, names
+from bench.leaderboard.arms import Arm, Arms, Trial
+from bench.leaderboard.findings import Checked, Finding, Gate, Rules, Sides
+from bench.leaderboard.matching import Match, match, names
+from bench.leaderboard.pairing import DONE, LOST_STATES
 from bench.leaderboard.statistics import Judgement, Reason, judge, judge_together
 from bench.leaderboard.thresholds import Threshold
-
-SINGLE_SEED_POINTS = 5.0
-"""Without ``--fail-on``, a difference beyond it decides where one common seed leaves nothing to test."""
+from bench.tasks.metric import GAIN, Metric
 
 _SHOWN_FIELDS = 6
-
-
-class Finding(StrEnum):
-    """What became of a row."""
-
-    WORSE = "worse"
-    BETTER = "better"
-    SAME = "same"
-    UNCLEAR = "unclear"
-    LOST = "score lost"
-    NEW = "new"
-    MISSING = "missing"
-    NOT_COMPARABLE = "not comparable"
-
-
-@dataclass(frozen=True)
-class Rules:
-    """When a check fails.
-
-    Attributes:
-        alpha: two-sided level of the test over all rows together.
-        margin: points within which a difference does not matter.
-        thresholds: differences that fail whatever the test says.
-        require_all: whether every row and seed of the baseline must be there and comparable.
-    """
-
-    alpha: float = 0.05
-    margin: float = 0.0
-    thresholds: tuple[Threshold, ...] = ()
-    require_all: bool = False
-
-    @property
-    def single_seed(self) -> float | None:
-        """Points that decide without a test, None where thresholds were given instead."""
-        return None if self.thresholds else SINGLE_SEED_POINTS
-
-
-@dataclass(frozen=True)
-class Means:
-    """A metric on both sides, over the seeds that were compared.
-
-    Attributes:
-        reference: mean of the reference, a ratio in 0..1.
-        current: mean of the run, alike.
-    """
-
-    reference: float
-    current: float
-
-    @property
-    def points(self) -> float:
-        """Current minus reference in percentage points."""
-        return 100 * (self.current - self.reference)
-
-
-@dataclass(frozen=True)
-class Checked:
-    """One row.
-
-    Attributes:
-        place: dataset and pair.
-        name: method label, made distinct.
-        finding: what became of it.
-        reference: the arm of the baseline, None where it has none.
-        current: the arm of the run, None where it has none.
-        judgement: of the mIoU, Holm-adjusted; None where nothing could be compared.
-        means: by metric, where both sides have it.
-        crossed: thresholds that the row crossed, each with the number.
-        required: what ``require_all`` misses.
-        notes: what else is worth a word.
-    """
-
-    place: str
-    name: str
-    finding: Finding
-    reference: Arm | None
-    current: Arm | None
-    judgement: Judgement | None = None
-    means: Mapping[str, Means] = field(default_factory=dict)
-    crossed: tuple[str, ...] = ()
-    required: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def regression(self) -> bool:
-        """Whether it makes the check fail."""
-        return self.finding in (Finding.WORSE, Finding.LOST) or bool(self.crossed or self.required)
-
-    @property
-    def compared(self) -> bool:
-        """Whether the run said anything on the reference."""
-        return self.finding is Finding.LOST or "miou" in self.means
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """All that is to be said beside the finding."""
-        return (*self.crossed, *self.required, *self.notes)
-
-
-@dataclass(frozen=True)
-class Gate:
-    """The outcome of a check.
-
-    Attributes:
-        rows: of the baseline, then those that only the run has.
-        rules: what decided.
-        notes: facts on the whole.
-        unused: thresholds whose metric no row has on both sides.
-    """
-
-    rows: tuple[Checked, ...]
-    rules: Rules
-    notes: tuple[str, ...] = ()
-    unused: tuple[Threshold, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        """3 for a regression, 4 where nothing was compared or a threshold had nothing to look at, else 0."""
-        if any(row.regression for row in self.rows):
-            return EXIT_REGRESSION
-        compared = any(row.compared for row in self.rows)
-        return EXIT_DONE if compared and not self.unused else EXIT_NOT_COMPARABLE
-
-    @property
-    def summary(self) -> str:
-        """One sentence on the whole."""
-        worse = [row for row in self.rows if row.regression]
-        compared = sum(row.compared for row in self.rows)
-        counts = {finding: sum(row.finding is finding for row in self.rows) for finding in Finding}
-        told = ", ".join(f"{n} {finding}" for finding, n in counts.items() if n) or "no rows"
-        if worse:
-            return f"regression in {len(worse)} of {len(self.rows)} rows: {told}"
-        if not compared:
-            return f"nothing could be compared: {told}"
-        if self.unused:
-            which = ", ".join(str(threshold) for threshold in self.unused)
-            return f"no row has on both sides what {which} looks at: {told}"
-        return f"no regression in {compared} compared rows: {told}"
 
 
 def check(current: Arms, reference: Sequence[Arm], rules: Rules) -> Gate:
     """Hold a run against references.
 
-    A row is *worse* by the t-test on the mIoU over its common seeds, Holm-adjusted over all rows, or where a seed
-    that had a score has none any more. A row with one common seed has no test: it is *unclear*, unless thresholds
-    are given, or else the difference is beyond :data:`SINGLE_SEED_POINTS`.
+    A row is *worse* by the t-test on the primary metric over its common seeds, Holm-adjusted over all rows, or where a
+    seed that had a score has none any more. A row with one common seed has no test: it is *unclear*, unless thresholds
+    are given, or else the difference is beyond what the metric says that one seed may move.
 
     Args:
         current: arms of the run.
@@ -170,10 +31,11 @@ def check(current: Arms, reference: Sequence[Arm], rules: Rules) -> Gate:
         rules: when to fail.
     """
     matches = match(reference, current.arms)
-    arms = [arm for found in matches if (arm := found.first or found.second)]
+    # The run knows its task best: references may have been written by an older version of it.
+    arms = [arm for found in matches if (arm := found.second or found.first)]
     labels = names([arm.identity for arm in arms])
     rows = [
-        _row(found, arm.identity.place, label, current.unplaced, rules)
+        _row(found, arm, label, current.unplaced, rules)
         for found, arm, label in zip(matches, arms, labels, strict=True)
     ]
     judged = {str(at): row.judgement for at, row in enumerate(rows) if row.judgement}
@@ -183,9 +45,10 @@ def check(current: Arms, reference: Sequence[Arm], rules: Rules) -> Gate:
     return Gate(tuple(_with_hints(rows)), rules, tuple(_notes(current, matches)), tuple(unused))
 
 
-def _row(found: Match, place: str, name: str, unplaced: Mapping[str, str], rules: Rules) -> Checked:
+def _row(found: Match, arm: Arm, name: str, unplaced: Mapping[str, str], rules: Rules) -> Checked:
     reference, current = found.first, found.second
-    row = Checked(place, name, Finding.UNCLEAR, reference, current)
+    metric = arm.scoring.primary
+    row = Checked(arm.identity.place, name, Finding.UNCLEAR, reference, current, metric)
     if reference is None:
         return replace(row, finding=Finding.NEW, notes=tuple(_without_score(current)))
     if found.differing:
@@ -199,8 +62,9 @@ def _row(found: Match, place: str, name: str, unplaced: Mapping[str, str], rules
         current.scores(),
         reference.scores(),
         alpha=rules.alpha,
-        margin=rules.margin / 100,
-        single_seed_threshold=None if rules.single_seed is None else rules.single_seed / 100,
+        margin=rules.margin / metric.scale,
+        single_seed_threshold=rules.single_seed(metric),
+        higher_is_better=metric.higher_is_better,
     )
     return replace(row, current=current, judgement=judgement, means=_all_means(reference, current))
 
@@ -210,13 +74,15 @@ def _needed(rules: Rules, what: str) -> tuple[str, ...]:
 
 
 def _without_score(arm: Arm | None) -> list[str]:
-    trials = arm.trials.items() if arm else ()
-    return [_told(seed, trial) for seed, trial in trials if trial.metrics.get("miou") is None]
+    if arm is None:
+        return []
+    metric = arm.scoring.primary
+    return [_told(seed, trial, metric) for seed, trial in arm.trials.items() if trial.metrics.get(metric.key) is None]
 
 
-def _told(seed: int, trial: Trial) -> str:
-    if trial.state == "done":
-        return f"seed {seed} has no mIoU"
+def _told(seed: int, trial: Trial, metric: Metric) -> str:
+    if trial.state == DONE:
+        return f"seed {seed} has no {metric.header}"
     return f"seed {seed} {trial.state}" + (f": {trial.reason}" if trial.reason else "")
 
 
@@ -232,14 +98,14 @@ def _with_unreadable(current: Arm | None, reference: Arm, unplaced: Mapping[str,
     return replace(current or reference, trials={**lost, **(current.trials if current else {})})
 
 
-def _all_means(reference: Arm, current: Arm) -> dict[str, Means]:
+def _all_means(reference: Arm, current: Arm) -> dict[str, Sides]:
     means = {}
-    for metric in (*SCORES, GAIN):
-        before, now = reference.known(metric), current.known(metric)
+    for key in (*current.scoring.keys, GAIN):
+        before, now = reference.known(key), current.known(key)
         if before and now:
             common = [seed for seed in before if seed in now]
             sides = [[side[seed] for seed in common or side] for side in (before, now)]
-            means[metric] = Means(fmean(sides[0]), fmean(sides[1]))
+            means[key] = Sides(fmean(sides[0]), fmean(sides[1]))
     return means
 
 
@@ -249,8 +115,8 @@ def _decided(row: Checked, judgement: Judgement, rules: Rules) -> Checked:
     assert row.current is not None
     trials = row.current.trials
     lost = _lost(row.reference, row.current)
-    notes = [_told(seed, trials[seed]) for seed in judgement.nan_seeds]
-    notes += [f"{metric} of seed {seed} is gone" for metric, seed in lost if metric != "miou"]
+    notes = [_told(seed, trials[seed], row.metric) for seed in judgement.nan_seeds]
+    notes += [f"{key} of seed {seed} is gone" for key, seed in lost if key != row.metric.key]
     missing = [seed for seed in judgement.missing_seeds if seed not in judgement.nan_seeds]
     if missing:
         states = sorted({trials[seed].state if seed in trials else "not run" for seed in missing})
@@ -260,7 +126,7 @@ def _decided(row: Checked, judgement: Judgement, rules: Rules) -> Checked:
         finding = Finding.LOST
     elif judgement.reason is Reason.ONE_SEED and judgement.difference.mean == 0:
         finding = Finding.SAME
-    elif why := _why(judgement, rules):
+    elif why := _why(judgement, rules, row.metric):
         notes.append(why)
     return replace(
         row,
@@ -277,29 +143,32 @@ def _decided(row: Checked, judgement: Judgement, rules: Rules) -> Checked:
 def _lost(reference: Arm, current: Arm) -> list[tuple[str, int]]:
     """Return metric and seed where a finished cell has no number any more; a metric that it lacks is no loss."""
     return [
-        (metric, seed)
-        for metric in SCORES
-        for seed in reference.known(metric)
-        if seed in current.trials and metric in (held := current.trials[seed].metrics) and held[metric] is None
+        (key, seed)
+        for key in current.scoring.keys
+        for seed in reference.known(key)
+        if seed in current.trials and key in (held := current.trials[seed].metrics) and held[key] is None
     ]
 
 
-def _why(judgement: Judgement, rules: Rules) -> str | None:
+def _why(judgement: Judgement, rules: Rules, metric: Metric) -> str | None:
     """Say what stood in the way of a test."""
+    allowed = f"{metric.limit:g} {metric.difference_unit}".strip()
     if judgement.reason is Reason.NO_SCORE:
         return "the baseline has no score of it"
     if judgement.reason is Reason.THRESHOLD:
-        return f"one common seed: no test, but beyond the {SINGLE_SEED_POINTS:g} points that one seed may move"
+        return f"one common seed: no test, but beyond the {allowed} that one seed may move"
     if judgement.reason is None:
         return None
-    if rules.single_seed is None:
+    if rules.thresholds:
         return "one common seed: no test, the thresholds decide"
-    return f"one common seed: no test, and within the {SINGLE_SEED_POINTS:g} points that one seed may move"
+    return f"one common seed: no test, and within the {allowed} that one seed may move"
 
 
 def _looked_at(row: Checked, threshold: Threshold) -> bool:
-    gone = row.judgement is not None and row.reference is not None and bool(row.reference.known(threshold.metric))
-    return threshold.metric in row.means or gone
+    arm = row.current or row.reference
+    key = threshold.key(arm.scoring) if arm else None
+    gone = row.judgement is not None and row.reference is not None and key is not None
+    return key in row.means or (gone and bool(row.reference and row.reference.known(key)))
 
 
 def _with_hints(rows: Sequence[Checked]) -> list[Checked]:
@@ -322,24 +191,35 @@ def _crossed(row: Checked, thresholds: Sequence[Threshold]) -> list[str]:
     assert row.current is not None
     told = []
     for threshold in thresholds:
-        means = row.means.get(threshold.metric)
-        if means is not None and threshold.crossed(means.points):
-            told.append(f"{threshold.name} {means.points:+.2f} points, and {threshold} fails")
-        elif means is None and row.reference.known(threshold.metric) and row.current.scores():
+        metric, key = threshold.metric(row.current.scoring), threshold.key(row.current.scoring)
+        if metric is None or key is None:
+            continue
+        means = row.means.get(key)
+        if means is not None and threshold.crossed(metric.shown(means.difference)):
+            moved = metric.difference_with_unit(means.difference)
+            told.append(f"{threshold.name} {moved}, and {threshold} fails")
+        elif means is None and row.reference.known(key) and row.current.scores():
             told.append(f"{threshold} cannot be told: the {threshold.name} is gone")
     return told
 
 
 def lowered(gate: Gate) -> list[str]:
-    """Return what references lose where the run takes their place: scores that sink or vanish, rows that go."""
-    sunk = [row for row in gate.rows if "miou" in row.means and row.means["miou"].points < 0]
-    gone = [row for row in gate.rows if row.finding in (Finding.MISSING, Finding.LOST) and "miou" not in row.means]
+    """Return what references lose where the run takes their place: scores that worsen or vanish, rows that go."""
+    told = [sentence for row in gate.rows if (sentence := _worsened(row))]
+    gone = [row for row in gate.rows if row.finding in (Finding.MISSING, Finding.LOST) and row.tested is None]
     replaced = [row for row in gate.rows if row.finding is Finding.NOT_COMPARABLE]
-    told = [f"lowers the reference of {row.name} by {-row.means['miou'].points:.2f} points" for row in sunk]
     told += [f"{row.name} has no score in this run: its reference goes" for row in gone]
     return told + [
         f"the reference of {row.name} is replaced by one that cannot be compared with it" for row in replaced
     ]
+
+
+def _worsened(row: Checked) -> str | None:
+    sides, metric = row.tested, row.metric
+    if sides is None or metric.sign * sides.difference >= 0:
+        return None
+    by = f"{metric.text(abs(sides.difference))} {metric.difference_unit}".strip()
+    return f"{'lowers' if metric.higher_is_better else 'raises'} the reference of {row.name} by {by}"
 
 
 def differences(differing: Mapping[str, tuple[Any, Any]], first: str, second: str) -> str:
@@ -366,7 +246,7 @@ def _notes(current: Arms, matches: Sequence[Match]) -> list[str]:
     both = [found for found in matches if found.first and found.second and not found.differing]
     for what in ("torch", "device"):
         before, now = (
-            {getattr(trial, what) for arm in side if arm for trial in arm.trials.values() if trial.state == "done"}
+            {getattr(trial, what) for arm in side if arm for trial in arm.trials.values() if trial.state == DONE}
             for side in ([found.first for found in both], [found.second for found in both])
         )
         if before and now and before != now:

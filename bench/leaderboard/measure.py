@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.leaderboard.rows import BASELINE, CONFIDENCE, Cell, Row
+from bench.leaderboard.pairing import DONE, by_seed, oriented
+from bench.leaderboard.rows import CONFIDENCE, Cell, Row
 from bench.leaderboard.statistics import (
     Resampled,
     detectable_difference,
@@ -19,10 +20,12 @@ from bench.leaderboard.statistics import (
     mean_over_seeds,
     paired_difference,
 )
+from bench.matrix.baseline import BASELINE
+from bench.tasks.metric import Metric, Scoring
 
 BySeed = Mapping[int, Cell]
 Images = Mapping[str, Resampled]
-"""mIoU on every draw of the split's images, by cell id."""
+"""The score on every draw of the split's images, by cell id."""
 
 
 @dataclass(frozen=True)
@@ -38,39 +41,26 @@ class Measured:
     scored: BySeed
 
     @property
-    def mious(self) -> dict[int, float]:
-        """The mIoU by seed."""
-        return {seed: float(cell["miou"]) for seed, cell in self.scored.items()}
+    def scores(self) -> dict[int, float | None]:
+        """The score by seed."""
+        return {seed: float(cell["score"]) for seed, cell in self.scored.items()}
 
 
 def scored_cells(cells: Iterable[Cell]) -> tuple[dict[int, Cell], list[str]]:
-    """Return the finished cell of each seed that has a score, and what was left out.
-
-    Of several results of one seed the one that the plan lists counts, else none of them; copies of one result count
-    once.
-    """
-    found = defaultdict(list)
-    for cell in cells:
-        if cell["state"] == "done":
-            found[int(cell["seed"])].append(cell)
-    picked: dict[int, Cell] = {}
-    notes = []
-    for seed, same in found.items():
-        listed = [cell for cell in same if cell["planned"]] if len(same) > 1 else same
-        why = "several results of one method and seed, none is picked"
-        if len(listed) == 1:
-            picked[seed] = listed[0]
-            why = f"the plan lists {listed[0]['cell_id']}"
-        elif len({cell["digest"] for cell in same}) == 1:
-            picked[seed] = same[0]
-            why = f"the same result as {same[0]['cell_id']}"
-        left_out = [str(cell["cell_id"]) for cell in same if cell is not picked.get(seed)]
-        if left_out:
-            notes.append(f"seed {seed}: left out {', '.join(left_out)}: {why}")
-    return {seed: cell for seed, cell in sorted(picked.items()) if not pd.isna(cell["miou"])}, notes
+    """Return the finished cell of each seed that counts and has a score, and what was left out of the seeds' cells."""
+    picks = by_seed(cells)
+    notes = [
+        f"seed {seed}: left out {', '.join(str(cell['cell_id']) for cell in picked.left_out)}: {picked.reason}"
+        for seed, picked in picks.items()
+        if picked.left_out
+    ]
+    counting = {seed: picked.cell for seed, picked in picks.items() if picked.cell and picked.cell["state"] == DONE}
+    return {seed: cell for seed, cell in counting.items() if not pd.isna(cell["score"])}, notes
 
 
-def measure(row: Row, cells: list[Cell], baseline: BySeed, seeds: list[int], images: Images) -> Measured:
+def measure(
+    row: Row, cells: list[Cell], baseline: BySeed, seeds: list[int], images: Images, scoring: Scoring
+) -> Measured:
     """Fill a row from its cells.
 
     Args:
@@ -78,25 +68,24 @@ def measure(row: Row, cells: list[Cell], baseline: BySeed, seeds: list[int], ima
         cells: all cells of the row, finished or not.
         baseline: the scored cells of ``none`` by seed.
         seeds: the seeds of the board.
-        images: mIoU on the draws of the images, by cell id; may lack cells.
+        images: scores on the draws of the images, by cell id; may lack cells.
+        scoring: how the cells are scored.
     """
     scored, notes = scored_cells(cells)
     values = list(scored.values())
     notes = [*_missing_seeds(cells, scored, seeds), *notes, *_notes(values)]
     measured = Measured(replace(row, states=_states(cells)), scored)
-    found, gain_notes = ({}, []) if row.method == BASELINE else _gain(measured, baseline, images)
-    over_seeds = mean_over_seeds(measured.mious, CONFIDENCE)
+    found, gain_notes = ({}, []) if row.method == BASELINE else _gain(measured, baseline, images, scoring.primary)
+    over_seeds = mean_over_seeds(measured.scores, CONFIDENCE)
     interval = over_seeds.interval
     filled = replace(
         measured.row,
-        miou_mean=over_seeds.mean,
-        miou_sd=over_seeds.sd,
-        miou_low=interval.low if interval else None,
-        miou_high=interval.high if interval else None,
+        score_mean=over_seeds.mean,
+        score_sd=over_seeds.sd,
+        score_low=interval.low if interval else None,
+        score_high=interval.high if interval else None,
         n_seeds=len(scored),
-        macc=_mean(values, "macc"),
-        pixel_accuracy=_mean(values, "pixel_accuracy"),
-        boundary_iou=_mean(values, "boundary_iou"),
+        metrics=_other_metrics(values, scoring),
         terms=tuple(dict.fromkeys(term for cell in values for term in cell["terms"])),
         method_params=_middle(values, "method_params"),
         notes=(*notes, *gain_notes),
@@ -107,11 +96,18 @@ def measure(row: Row, cells: list[Cell], baseline: BySeed, seeds: list[int], ima
     return Measured(filled, scored)
 
 
-def _gain(measured: Measured, baseline: BySeed, images: Images) -> tuple[dict[str, Any], list[str]]:
+def _other_metrics(values: Sequence[Cell], scoring: Scoring) -> dict[str, float]:
+    """Return the mean over the seeds of each metric but the primary one, where a seed has it."""
+    found = {key: [cell["metrics"].get(key) for cell in values] for key in scoring.keys[1:]}
+    known = {key: [value for value in of_seeds if value is not None] for key, of_seeds in found.items()}
+    return {key: statistics.fmean(of_seeds) for key, of_seeds in known.items() if of_seeds}
+
+
+def _gain(measured: Measured, baseline: BySeed, images: Images, metric: Metric) -> tuple[dict[str, Any], list[str]]:
     """Return the fields of the gain over ``none``, paired by seed, and what is to be said about it."""
     scored = measured.scored
-    reference = {seed: float(cell["miou"]) for seed, cell in baseline.items()}
-    gain = paired_difference(measured.mious, reference, CONFIDENCE)
+    reference = {seed: float(cell["score"]) for seed, cell in baseline.items()}
+    gain = paired_difference(oriented(metric, measured.scores), oriented(metric, reference), CONFIDENCE)
     n = gain.n[0]
     notes = []
     if 0 < n < len(scored):
@@ -123,8 +119,9 @@ def _gain(measured: Measured, baseline: BySeed, images: Images) -> tuple[dict[st
     ]
     of_images = {}
     if pairs and len({side.resamples for pair in pairs for side in pair}) == 1:
-        first, second = (_average(side) for side in zip(*pairs, strict=True))
-        over_images = image_difference(first, second, CONFIDENCE).interval
+        own, base = (_average(side) for side in zip(*pairs, strict=True))
+        better, worse = (own, base) if metric.higher_is_better else (base, own)
+        over_images = image_difference(better, worse, CONFIDENCE).interval
         if over_images:
             of_images = {"image_gain_low": over_images.low, "image_gain_high": over_images.high}
         if len(pairs) < n:
@@ -143,7 +140,7 @@ def _gain(measured: Measured, baseline: BySeed, images: Images) -> tuple[dict[st
 
 def _average(cells: tuple[Resampled, ...]) -> Resampled:
     """Return a method's mean over its seeds on every draw, from those of its cells."""
-    known = [cell.miou for cell in cells if cell.miou is not None]
+    known = [cell.score for cell in cells if cell.score is not None]
     mean = statistics.fmean(known) if len(known) == len(cells) else None
     return Resampled(mean, np.mean([cell.values for cell in cells], axis=0), cells[0].resamples)
 
@@ -185,12 +182,7 @@ def _notes(values: list[Cell]) -> list[str]:
 
 
 def _states(cells: Iterable[Cell]) -> dict[str, int]:
-    return dict(Counter(str(cell["state"]) for cell in cells if cell["state"] != "done"))
-
-
-def _mean(cells: Iterable[Cell], name: str) -> float | None:
-    known = [cell[name] for cell in cells if not pd.isna(cell[name])]
-    return statistics.fmean(known) if known else None
+    return dict(Counter(str(cell["state"]) for cell in cells if cell["state"] != DONE))
 
 
 def _middle(cells: Iterable[Cell], name: Hashable) -> float | None:

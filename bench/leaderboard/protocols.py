@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from bench.leaderboard.rows import Board
+from bench.leaderboard.rows import Board, Cell
 from bench.store.frame import shown_name
 
 
@@ -18,7 +18,7 @@ def placed(cells: pd.DataFrame) -> pd.DataFrame:
     known = cells[cells["dataset_key"].notna()].copy()
     for kind in ("dataset", "student", "teacher"):
         known[kind] = known[f"{kind}_key"].map(_names(known[f"{kind}_key"].dropna().unique()))
-    known["protocol"] = _protocols(known)
+    known["protocol"] = [protocol for protocol, _ in recipe_protocols(known.to_dict("records"))]
     where = ["dataset_key", "student_key", "protocol"]
     paired, alone = known[known["teacher_key"].notna()], known[known["teacher_key"].isna()]
     pairs = paired[[*where, "teacher", "teacher_key"]].drop_duplicates()
@@ -27,18 +27,30 @@ def placed(cells: pd.DataFrame) -> pd.DataFrame:
     return both.astype(dict.fromkeys(("teacher", "teacher_key"), object))
 
 
-def _protocols(known: pd.DataFrame) -> list[str]:
-    """Return each cell's protocol; one that recorded none goes where its recipe's cells went, if that is one place."""
-    columns = ["protocol", "dataset_key", "student_key", "recipe"]
-    cells = list(known[columns].itertuples(index=False, name=None))
-    found = defaultdict(set)
-    for protocol, *alike in cells:
-        if protocol:
-            found[tuple(alike)].add(protocol)
-    return [
-        protocol or (next(iter(places)) if len(places := found[tuple(alike)]) == 1 else "")
-        for protocol, *alike in cells
-    ]
+def recipe_protocols(cells: Sequence[Cell]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return each cell's protocol and its fields.
+
+    A cell that recorded none goes where the cells of its dataset, student and recipe went, if that is one place; else
+    its protocol is empty.
+
+    Args:
+        cells: rows as from :func:`bench.store.frame.load`, none of which is unknown.
+    """
+    found: dict[tuple[Any, ...], dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    for cell in cells:
+        if cell["protocol"]:
+            found[_alike(cell)].setdefault(str(cell["protocol"]), cell["protocol_fields"] or {})
+    placed = []
+    for cell in cells:
+        places = found[_alike(cell)]
+        recorded = cell["protocol"] or (next(iter(places)) if len(places) == 1 else "")
+        fields = cell["protocol_fields"] if cell["protocol"] else places.get(recorded)
+        placed.append((str(recorded), fields or {}))
+    return placed
+
+
+def _alike(cell: Cell) -> tuple[Any, ...]:
+    return cell["dataset_key"], cell["student_key"], cell["recipe"]
 
 
 def _names(keys: Iterable[str]) -> dict[str, str]:

@@ -13,33 +13,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
-if TYPE_CHECKING:
-    pass
+from bench.matrix.baseline import BASELINE
+from bench.tasks.metric import Metric
 
 FILE = "scores.csv"
 COLUMNS = (
     "dataset", "split", "teacher", "student", "method", "metric", "value", "params_m", "flops_g", "source", "table",
     "note", "task", "dataset_paper", "split_paper", "teacher_paper", "student_paper", "method_paper",
 )  # fmt: skip
-BASELINE, METRIC, TEACHER = "none", "mIoU", "teacher (no KD)"
+TEACHER = "teacher (no KD)"
 _NUMBERED = re.compile(r"[IVXLC]+|\d+[a-z]?")
 
 
 @dataclass(frozen=True)
-class Published:
+class PaperScore:
     """A score from a paper for the same dataset, split, pair and method.
 
     Attributes:
-        value: ratio in 0..1.
-        metric: what it is, such as ``mIoU``.
+        value: as a result stores its metric.
+        metric: the header of the metric.
         source: the paper or repository with its version.
         table: where in the source it stands, several places separated by commas.
         note: what the source says about it; empty where nothing.
-        gap: the measured score minus this one, ratio; None where none was measured.
+        gap: the measured score minus this one; None where none was measured.
     """
 
     value: float
@@ -89,11 +88,18 @@ def load(file: Path | None = None) -> pd.DataFrame:
 
 
 def matches(
-    dataset: str, split: str, teacher: str | None, student: str, method: str, file: Path | None = None
-) -> tuple[Published, ...]:
-    """Return the mIoU that papers report for this row, every source once.
+    metric: Metric,
+    dataset: str,
+    split: str,
+    teacher: str | None,
+    student: str,
+    method: str,
+    file: Path | None = None,
+) -> tuple[PaperScore, ...]:
+    """Return what papers report for this row, every source once.
 
     Args:
+        metric: the metric, which the file names by its header.
         dataset: registered name.
         split: that is scored.
         teacher: registered name; what a baseline reaches does not depend on it.
@@ -101,15 +107,16 @@ def matches(
         method: registered name, sums included; empty for the teacher itself.
         file: as for :func:`load`.
     """
-    return _index(file).get((dataset, split, "" if method == BASELINE else teacher or "", student, method), ())
+    place = (dataset, split, "" if method == BASELINE else teacher or "", student, method)
+    return _index(metric.header, metric.scale, file).get(place, ())
 
 
-@lru_cache(maxsize=4)
-def _index(file: Path | None) -> Mapping[tuple[str, ...], tuple[Published, ...]]:
+@lru_cache(maxsize=8)
+def _index(header: str, scale: float, file: Path | None) -> Mapping[tuple[str, ...], tuple[PaperScore, ...]]:
     """Return the scores by dataset, split, teacher, student and method; tables that repeat a value are one score."""
     scores = load(file)
-    scores = scores[(scores["metric"] == METRIC) & (scores["dataset"] != "") & scores["value"].notna()]
-    found: dict[tuple[str, ...], dict[tuple[str, float], Published]] = defaultdict(dict)
+    scores = scores[(scores["metric"] == header) & (scores["dataset"] != "") & scores["value"].notna()]
+    found: dict[tuple[str, ...], dict[tuple[str, float], PaperScore]] = defaultdict(dict)
     for row in scores.to_dict("records"):
         of_teacher = row["method_paper"] == TEACHER
         if not (row["teacher"] and of_teacher) and not (row["student"] and row["method"]):
@@ -124,7 +131,7 @@ def _index(file: Path | None) -> Mapping[tuple[str, ...], tuple[Published, ...]]
             tables = dict.fromkeys((*place[one].table.split(", "), row["table"]))
             place[one] = replace(place[one], table=", ".join(tables))
         else:
-            place[one] = Published(
-                round(row["value"] / 100, 8), row["metric"], row["source"], row["table"], row["note"]
+            place[one] = PaperScore(
+                round(row["value"] / scale, 8), row["metric"], row["source"], row["table"], row["note"]
             )
     return {key: tuple(place.values()) for key, place in found.items()}

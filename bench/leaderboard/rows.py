@@ -8,42 +8,44 @@ from typing import Any
 
 import pandas as pd
 
-from bench.leaderboard.published import Published
+from bench.leaderboard.published import PaperScore
+from bench.tasks.metric import Metric, Scoring
 
-BASELINE = "none"
 CONFIDENCE = 0.95
 
 Cell = Mapping[Hashable, Any]
 
+_SCORES = ("score_mean", "score_sd", "score_low", "score_high")
+
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a board; ratios in 0..1, None where it is not known.
+    """One line of a board; scores as they are stored, None where it is not known.
+
+    The score is the primary metric of the board's scoring; a gain is positive where it is better than the baseline's.
 
     Attributes:
         label: the method with its non-default hyperparameters, or the teacher's name.
         method: registered name of the method; empty for the teacher.
         hyperparameters: JSON of the method's hyperparameters.
-        miou_mean: mean over ``n_seeds`` seeds.
-        miou_sd: sample standard deviation, None for a single seed.
-        miou_low: lower end of the 95 % Student-t interval over seeds, None for a single seed.
-        miou_high: upper end of it.
+        score_mean: mean over ``n_seeds`` seeds.
+        score_sd: sample standard deviation, None for a single seed.
+        score_low: lower end of the 95 % Student-t interval over seeds, None for a single seed.
+        score_high: upper end of it.
         n_seeds: seeds with a score.
-        gain_mean: mean difference to ``none`` over the ``n_paired`` seeds that both have.
+        gain_mean: mean gain over ``none`` over the ``n_paired`` seeds that both have.
         gain_sd: sample standard deviation of the differences, None for a single pair.
         gain_low: lower end of the 95 % Student-t interval over the seeds paired with ``none``; None for one pair.
         gain_high: upper end of it.
         gain_p: two-sided p-value of the paired t-test of "no gain", Holm-adjusted over the board's methods.
         n_paired: seeds that this row and ``none`` both have.
         image_gain_low: lower end of the 95 % paired bootstrap interval of the gain over the images of the split, with
-            the models of the same seeds on both sides; None where the images' counts were not read.
+            the models of the same seeds on both sides; None where the records of the images were not read.
         image_gain_high: upper end of it.
         detectable: smallest true gain that a paired t-test on ``n_paired`` seeds with this row's spread finds with
             80 % power at the 5 % level; None for fewer than two pairs.
         tier: from 1, the best; methods that the seeds cannot tell apart share one. None without a score.
-        macc: mean class accuracy.
-        pixel_accuracy: share of pixels that are right.
-        boundary_iou: mean boundary IoU; None in results of versions that did not take it.
+        metrics: mean over the seeds of every other metric that the results have, by key.
         params: parameters of the student.
         macs: multiply-accumulate operations of one forward pass.
         flops: floating-point operations of one forward pass.
@@ -62,10 +64,10 @@ class Row:
     label: str
     method: str = ""
     hyperparameters: str = "{}"
-    miou_mean: float | None = None
-    miou_sd: float | None = None
-    miou_low: float | None = None
-    miou_high: float | None = None
+    score_mean: float | None = None
+    score_sd: float | None = None
+    score_low: float | None = None
+    score_high: float | None = None
     n_seeds: int = 0
     gain_mean: float | None = None
     gain_sd: float | None = None
@@ -77,9 +79,7 @@ class Row:
     image_gain_high: float | None = None
     detectable: float | None = None
     tier: int | None = None
-    macc: float | None = None
-    pixel_accuracy: float | None = None
-    boundary_iou: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
     params: float | None = None
     macs: float | None = None
     flops: float | None = None
@@ -88,7 +88,7 @@ class Row:
     peak_mem_mib: float | None = None
     peak_mem_rel: float | None = None
     method_params: float | None = None
-    published: tuple[Published, ...] = ()
+    published: tuple[PaperScore, ...] = ()
     terms: tuple[str, ...] = ()
     states: Mapping[str, int] = field(default_factory=dict)
     setting: str | None = None
@@ -104,11 +104,12 @@ class Board:
         teacher: name of the teacher, or None where no cell tells one.
         student: name of the student.
         protocol: protocol hash; empty where no cell has recorded it yet.
-        rows: ``none`` first, then by mean mIoU, rows without a score last.
+        rows: ``none`` first, then from the best mean score on, rows without a score last.
         teacher_row: the teacher's own scores; not ranked.
         watermark: a warning that belongs to the whole table, or None.
         notes: facts on the whole table, such as how other protocols differ.
         cells: the cells behind the rows, as from :func:`bench.store.frame.load`; ``row`` holds the label of their row.
+        scoring: how its task is scored.
         tier_reason: how the tiers were told apart, or why all methods share one; None without any score.
         tier_alpha: probability, at most, of more than one tier where all methods are equal.
         confidence: nominal coverage of every interval.
@@ -123,6 +124,7 @@ class Board:
     watermark: str | None
     notes: tuple[str, ...]
     cells: pd.DataFrame
+    scoring: Scoring
     tier_reason: str | None = None
     tier_alpha: float = 0.05
     confidence: float = CONFIDENCE
@@ -146,7 +148,21 @@ class Board:
         """Return the distinct footnotes of the rows; their marks are their positions, from 1."""
         return list(dict.fromkeys(note for row in self.shown for note in row.notes))
 
+    @property
+    def metric(self) -> Metric:
+        """The metric in which gains are told."""
+        return self.scoring.primary
+
     def frame(self) -> pd.DataFrame:
-        """Return the rows, the teacher first, as a DataFrame of raw values."""
+        """Return the rows, the teacher first, as a DataFrame of raw values; metrics stand under their keys."""
         kinds = ["teacher"] * (self.teacher_row is not None) + ["method"] * len(self.rows)
-        return pd.DataFrame([{"kind": kind, **asdict(row)} for kind, row in zip(kinds, self.shown, strict=True)])
+        return pd.DataFrame([{"kind": kind, **self._values(row)} for kind, row in zip(kinds, self.shown, strict=True)])
+
+    def _values(self, row: Row) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, value in asdict(row).items():
+            if name == "metrics":
+                values |= {key: value.get(key) for key in self.scoring.keys[1:]}
+            else:
+                values[name.replace("score", self.metric.key, 1) if name in _SCORES else name] = value
+        return values

@@ -9,19 +9,26 @@ import numpy as np
 from scipy import stats
 
 from bench.leaderboard.measure import Measured
+from bench.leaderboard.pairing import oriented
 from bench.leaderboard.rows import Row
 from bench.leaderboard.statistics import Comparison, Scores, holm, tie_tiers
 from bench.leaderboard.statistics.tiers import Variance
+from bench.tasks.metric import Metric
 
 ALPHA = 0.05
 SPREAD_ALPHA = 0.1
 """Level of the test that decides whether the methods of a board share one noise level."""
 
 
-def told_apart(measured: Sequence[Measured]) -> tuple[list[Row], str | None]:
-    """Return the rows with adjusted p-values and tiers, and how the tiers came about."""
+def told_apart(measured: Sequence[Measured], metric: Metric) -> tuple[list[Row], str | None]:
+    """Return the rows with adjusted p-values and tiers, and how the tiers came about.
+
+    Args:
+        measured: the rows with the scores of their seeds.
+        metric: what the scores are.
+    """
     adjusted = holm([one.row.gain_p for one in measured])
-    scores = {one.row.label: one.mious for one in measured if one.scored}
+    scores = {one.row.label: oriented(metric, one.scores) for one in measured if one.scored}
     variance = noise_model(scores)
     tiers = tie_tiers(scores, ALPHA, variance)
     tested = _tested(tiers.comparisons)

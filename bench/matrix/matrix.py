@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from bench.base import options
 from bench.base.errors import BenchError, did_you_mean, unknown
 from bench.base.registry import BrokenPlugin, Registry, datasets, discover, load_plugin, students, teachers
+from bench.matrix.baseline import BASELINE
 from bench.matrix.cell import InputSpec, Normalization
 from bench.matrix.overrides import apply_override
 from bench.matrix.recipe import Recipe, recipe_for
@@ -25,7 +26,6 @@ from bench.method.registry import methods
 from bench.tasks.metric import Scoring
 from bench.tasks.scorings import DEFAULT, known_scorings
 
-BASELINE = "none"
 AXES = ("teacher", "student", "method", "seed")
 DATASET_KEYS = ("train_split", "eval_split", "normalization")
 MODEL_KEYS = ("weights", "expected", "input")

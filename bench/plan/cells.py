@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.base.errors import BenchError
+from bench.matrix.baseline import BASELINE
 from bench.matrix.cell import Cell, DatasetSpec, MethodSpec, TeacherSpec
-from bench.matrix.matrix import BASELINE, LoadedMatrix, MethodChoice, ModelEntry, PairEntry
+from bench.matrix.matrix import LoadedMatrix, MethodChoice, ModelEntry, PairEntry
 from bench.method.registry import methods
 from bench.plan.models import Models
 

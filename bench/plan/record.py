@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.base.files import write_json
 from bench.matrix.matrix import LoadedMatrix
 from bench.plan.plan import Plan, PlannedCell
-from bench.store.folders import SCHEMA
+from bench.store.folders import STORE_SCHEMA
 
 BYTES_A_PARAMETER = 4
 FILES_A_CELL_BYTES = 2**20
@@ -44,7 +44,7 @@ def write_plan(plan: Plan, loaded: LoadedMatrix, command: str, images: Sequence[
         for planned in plan.cells
     ]
     record = {
-        "schema": SCHEMA,
+        "schema": STORE_SCHEMA,
         "name": plan.name,
         "command": command,
         "no_baseline": loaded.no_baseline,

@@ -10,7 +10,8 @@ import pandas as pd
 
 from bench.base.errors import BenchError
 from bench.base.files import write_problem, write_text
-from bench.leaderboard import Board, Plan, leaderboard, load, read_plan
+from bench.leaderboard import Board, RecordedPlan, leaderboard, load, read_plan
+from bench.leaderboard.arms import require_run
 from bench.leaderboard.draws import CACHE, resampled_cells
 from bench.report.figures.measured import finished
 from bench.report.figures.plots import read_curves, write_plots
@@ -21,11 +22,11 @@ from bench.report.text.tables import csv
 from bench.report.text.webtable import web_table
 from bench.store.folders import RunFolder
 
-__all__ = ["Report", "build_report"]
+__all__ = ["BuiltReport", "build_report"]
 
 
 @dataclass(frozen=True)
-class Report:
+class BuiltReport:
     """What a report wrote and showed.
 
     Attributes:
@@ -41,7 +42,7 @@ class Report:
     problems: tuple[str, ...]
 
 
-def build_report(*runs: RunFolder, output: Path | None = None) -> Report:
+def build_report(*runs: RunFolder, output: Path | None = None) -> BuiltReport:
     """Write ``leaderboard.md``, ``.csv``, ``.tex`` and ``.html``, the plots and ``report.html``.
 
     Args:
@@ -52,8 +53,7 @@ def build_report(*runs: RunFolder, output: Path | None = None) -> Report:
         BenchError: a folder holds no run, or the output cannot be written to or is not told.
     """
     for run in runs:
-        if not (run.path / "cells").is_dir() and not (run.path / "plan.json").is_file():
-            raise BenchError(f"no run in {run.path}: it has neither cells/ nor plan.json. Name the folder of a run.")
+        require_run(run.path)
     if output is None and len(runs) != 1:
         raise BenchError("a report of several runs needs a folder of its own: name it with --output")
     plans = [read_plan(run) for run in runs]
@@ -61,11 +61,11 @@ def build_report(*runs: RunFolder, output: Path | None = None) -> Report:
     return _write_report(output or runs[0].path, _merged(plans), cells)
 
 
-def _merged(plans: Sequence[Plan]) -> Plan:
+def _merged(plans: Sequence[RecordedPlan]) -> RecordedPlan:
     """Return one plan for several; images go without names, as each plan tells those of its own split alone."""
     if len(plans) == 1:
         return plans[0]
-    return Plan(
+    return RecordedPlan(
         name=" + ".join(plan.name for plan in plans),
         command="; ".join(dict.fromkeys(plan.command for plan in plans if plan.command)),
         cells={cell_id: entry for plan in plans for cell_id, entry in plan.cells.items()},
@@ -73,7 +73,7 @@ def _merged(plans: Sequence[Plan]) -> Plan:
     )
 
 
-def _write_report(folder: Path, plan: Plan, cells: pd.DataFrame) -> Report:
+def _write_report(folder: Path, plan: RecordedPlan, cells: pd.DataFrame) -> BuiltReport:
     drawn = resampled_cells(cells, folder / CACHE)
     boards = leaderboard(cells, drawn.by_cell)
     curves, n_unreadable = read_curves(boards)
@@ -98,7 +98,7 @@ def _write_report(folder: Path, plan: Plan, cells: pd.DataFrame) -> Report:
     names = {board.title: plan.images for board in planned}
     page = write_page(folder, plan, boards, problems, curves=curves, image_names=names)
     files = [folder / name for name in ("leaderboard.md", *tables)]
-    return Report((*files, *plots, page), tuple(boards), cells, tuple(problems))
+    return BuiltReport((*files, *plots, page), tuple(boards), cells, tuple(problems))
 
 
 def _write(path: Path, text: str) -> None:

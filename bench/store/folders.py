@@ -4,7 +4,7 @@ A cell's folder holds::
 
     config.json           what the cell is; written first
     checkpoint.pt         what resume needs, while training; checkpoint.prev.pt is the one before
-    counts.npz            per-image confusion counts of the final evaluation
+    counts.npz            records of every image of the final evaluation, from which its score follows
     history.json          loss terms and scores over the iterations
     student.safetensors   final weights of the student, without adapters
     failure.json          why the cell ended without a result
@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from bench.base.errors import BenchError
 from bench.base.files import _finite, digest, file_digest, require_writable, write_json
 
-SCHEMA = 1
+STORE_SCHEMA = 1
 Record = dict[str, Any]
 
 RESULT, CONFIG, FAILURE = "result.json", "config.json", "failure.json"
@@ -96,13 +96,13 @@ class CellFolder:
             for name in (COUNTS, HISTORY, STUDENT)
             if (self.path / name).exists()
         }
-        write_json(self.path / RESULT, seal({"schema": SCHEMA, **record, "files": files}))
+        write_json(self.path / RESULT, seal({"schema": STORE_SCHEMA, **record, "files": files}))
         for name in (FAILURE, CHECKPOINT, PREVIOUS):
             (self.path / name).unlink(missing_ok=True)
 
     def fail(self, record: Record) -> None:
         """Write why the cell ended without a result."""
-        write_json(self.path / FAILURE, {"schema": SCHEMA, **record})
+        write_json(self.path / FAILURE, {"schema": STORE_SCHEMA, **record})
 
     def set_aside(self, reason: str) -> Path:
         """Move the folder out of the way under ``superseded/``; nothing computed is deleted."""
@@ -148,8 +148,10 @@ def read_result(folder: Path) -> Record:
     record = _read_record(folder / RESULT)
     if type(record.get("schema")) is not int or record["schema"] < 1:
         raise CorruptRecord(f"{RESULT} is not a result: it has no schema version")
-    if record["schema"] > SCHEMA:
-        raise CorruptRecord(f"{RESULT} has schema {record['schema']}, this version reads up to {SCHEMA}: upgrade bench")
+    if record["schema"] > STORE_SCHEMA:
+        raise CorruptRecord(
+            f"{RESULT} has schema {record['schema']}, this version reads up to {STORE_SCHEMA}: upgrade bench"
+        )
     try:
         intact = record.get("digest") == seal(record)["digest"]
     except (ValueError, RecursionError):  # such as half of a surrogate pair, which has no UTF-8 and so no digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,17 +12,17 @@ import pandas as pd
 
 from bench.base.files import canonical
 from bench.store.folders import COUNTS, RESULT, CellFolder, Record, RunFolder
+from bench.tasks.scorings import scoring_of
 
 _TEXT = [
     "cell_id", "folder", "state", "reason", "dataset", "dataset_key", "train_split", "eval_split", "teacher",
     "teacher_key", "student", "student_key", "method", "label", "hyperparameters", "recipe", "protocol",
-    "protocol_fields", "iou", "terms", "remarks", "train_device", "setting", "input_size", "teacher_model",
-    "dataset_name", "counts_digest", "digest",
+    "protocol_fields", "task", "scoring", "metrics", "per_class", "extras", "terms", "remarks", "train_device",
+    "setting", "input_size", "teacher_model", "dataset_name", "evidence_digest", "digest",
 ]  # fmt: skip
 _NUMBERS = [
-    "seed", "miou", "macc", "pixel_accuracy", "n_classes_scored", "params", "macs", "flops", "latency_ms_p50",
-    "latency_ms_p90", "fps", "peak_mem_mib", "train_mem_mib", "train_s", "teacher_s", "step_s", "iterations",
-    "method_params", "boundary_iou",
+    "seed", "score", "params", "macs", "flops", "latency_ms_p50", "latency_ms_p90", "fps", "peak_mem_mib",
+    "train_mem_mib", "train_s", "teacher_s", "step_s", "iterations", "method_params",
 ]  # fmt: skip
 _FLAGS = ["planned", "stale"]
 _EFFICIENCY = ("params", "macs", "flops", "latency_ms_p50", "latency_ms_p90", "fps", "peak_mem_mib")
@@ -29,7 +30,7 @@ _COST = ("train_s", "train_mem_mib", "teacher_s", "step_s", "iterations", "metho
 
 
 @dataclass(frozen=True)
-class Plan:
+class RecordedPlan:
     """What plan.json says.
 
     Attributes:
@@ -47,21 +48,22 @@ class Plan:
     images: tuple[str, ...] = ()
 
 
-def read_plan(run: RunFolder) -> Plan:
+def read_plan(run: RunFolder) -> RecordedPlan:
     """Read plan.json; an absent or unreadable one gives a plan without cells and the problem."""
     name = run.path.resolve().name
     try:
         record = json.loads((run.path / "plan.json").read_text(encoding="utf-8"))
         cells = {str(entry["id"]): entry for entry in record["cells"]}
         images = tuple(str(image) for image in record.get("images") or ())
-        return Plan(str(record.get("name") or name), str(record.get("command") or ""), cells, None, images)
+        return RecordedPlan(str(record.get("name") or name), str(record.get("command") or ""), cells, None, images)
     except FileNotFoundError:
-        return Plan(name)
+        return RecordedPlan(name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return Plan(name, problem=f"plan.json cannot be read ({error!r}): cells that left no folder are not shown")
+        problem = f"plan.json cannot be read ({error!r}): cells that left no folder are not shown"
+        return RecordedPlan(name, problem=problem)
 
 
-def load(run: RunFolder, plan: Plan | None = None) -> pd.DataFrame:
+def load(run: RunFolder, plan: RecordedPlan | None = None) -> pd.DataFrame:
     """Read every cell of a run, finished or not.
 
     Args:
@@ -70,7 +72,10 @@ def load(run: RunFolder, plan: Plan | None = None) -> pd.DataFrame:
 
     Returns:
         One row a cell. A result that cannot be trusted is a row of state ``corrupt`` with the reason and no scores.
-        Text columns are of dtype object with None for what is not known; numeric columns are float64.
+        ``scoring`` says how its task is scored, ``metrics`` holds every metric as stored by its key, ``score`` the
+        primary one, ``per_class`` that of each class by name, ``extras`` the further numbers that the scoring quotes.
+        Columns of other things than numbers are of dtype object with None for what is not known; numeric columns are
+        float64.
     """
     plan = plan or read_plan(run)
     rows = [_row(folder, plan.cells.get(folder.cell_id)) for folder in run.cells()]
@@ -124,6 +129,7 @@ def _described(record: Record) -> dict[str, Any]:
     cell, protocol = record["cell"], record.get("protocol") or {}
     dataset, teacher, method = cell["dataset"], cell["teacher"], cell["method"]
     return {
+        "task": record.get("task"),
         "dataset": shown_name(dataset),
         "dataset_name": str(dataset["name"]),
         "dataset_key": canonical(dataset),
@@ -151,10 +157,15 @@ def shown_name(spec: Record) -> str:
 def _result(record: Record) -> dict[str, Any]:
     metrics, cost = record["metrics"], record.get("cost") or {}
     efficiency = record.get("efficiency") or {}
+    scoring = scoring_of(record)
+    per_class = metrics.get(scoring.per_class.key) if scoring.per_class else None
     return {
-        **{name: _number(metrics[name]) for name in ("miou", "macc", "pixel_accuracy", "n_classes_scored")},
-        "boundary_iou": _number(metrics.get("mean_boundary_iou")),
-        "iou": metrics.get("iou"),
+        "task": scoring.name,
+        "scoring": scoring,
+        "score": _number(metrics[scoring.primary.key]),
+        "metrics": {key: _number(metrics[key]) for key in scoring.keys if key in metrics},
+        "per_class": {str(name): _number(value) for name, value in per_class.items()} if per_class else None,
+        "extras": {key: _number(metrics[key]) for key in scoring.extras if key in metrics},
         "terms": tuple(record.get("terms") or ()),
         "remarks": tuple(record.get("remarks") or ()),
         **{name: _number(efficiency.get(name)) for name in _EFFICIENCY},
@@ -163,13 +174,13 @@ def _result(record: Record) -> dict[str, Any]:
         "input_size": tuple(efficiency.get("input_size") or ()) or None,
         "train_device": (record.get("environment") or {}).get("device"),
         "teacher_model": dict(record.get("teacher") or {}) or None,
-        "counts_digest": record["files"].get(COUNTS),
+        "evidence_digest": record["files"].get(COUNTS),
         "digest": record["digest"],
     }
 
 
 def _number(value: Any) -> float | None:
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)):
         return value
     raise TypeError(f"{value!r} is not a number")
 

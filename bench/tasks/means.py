@@ -47,6 +47,10 @@ class Means(Evidence):
         """Return the (n_images,) primary metric of every image."""
         return self._of(self.totals, self.counts)[:, 0]
 
+    def labels(self) -> np.ndarray:
+        """Return the (n_images, M) numbers of what was summed."""
+        return self.counts
+
     def scores(self) -> Mapping[str, float | None]:
         """Return every metric over the whole split, None where nothing was counted."""
         values = self._of(self.totals.sum(0, keepdims=True), self.counts.sum(0, keepdims=True))[0]

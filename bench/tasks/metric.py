@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-PLACES = ("text", "terminal", "page")
+PLACES = ("text", "latex", "terminal", "page", "folded")
+"""Where a column can stand: text files, LaTeX, the terminal, the page; ``folded`` is the page once asked for it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Metric:
     meaning: str = ""
     higher_is_better: bool = True
     importance: int = 40
-    shown_in: tuple[str, ...] = PLACES
+    shown_in: tuple[str, ...] = ("text", "latex", "terminal", "page")
     scale: float = 100.0
     unit: str = "%"
     digits: int = 2
@@ -50,14 +51,47 @@ class Metric:
         return f"{self.header} ({self.unit})" if self.unit else self.header
 
     @property
+    def axis(self) -> str:
+        """The title, with the direction where it is not the usual one: ``RMSE (m), lower is better``."""
+        return self.title if self.higher_is_better else f"{self.title}, lower is better"
+
+    @property
     def sign(self) -> int:
         """1 where higher is better, -1 where lower is: a gain is ``sign * (score - baseline)``, positive for better."""
         return 1 if self.higher_is_better else -1
 
     @property
+    def unit_name(self) -> str:
+        """Unit of a shown value in words: percent for ``%``."""
+        return "percent" if self.unit == "%" else self.unit
+
+    @property
     def difference_unit(self) -> str:
         """Unit of a difference: points for percent."""
         return "points" if self.unit == "%" else self.unit
+
+    @property
+    def difference_name(self) -> str:
+        """Unit of a difference in full: percentage points for percent."""
+        return "percentage points" if self.unit == "%" else self.unit
+
+    @property
+    def difference_title(self) -> str:
+        """What a difference is in: ``points of mIoU``."""
+        return f"{self.difference_unit} of {self.header}" if self.unit else self.header
+
+    @property
+    def limit(self) -> float:
+        """The noticeable difference, as shown: 5 for 0.05 of a ratio in percent."""
+        return self.scale * self.noticeable
+
+    def shown(self, value: float) -> float:
+        """Return a stored value, or a difference, in the unit that is shown."""
+        return self.scale * value
+
+    def rounded(self, value: float | None) -> float | None:
+        """Return a stored value as the number that is shown."""
+        return None if value is None else round(self.scale * value, self.digits)
 
     def text(self, value: float | None) -> str:
         """Return a stored value as shown, without the unit; empty where there is none."""
@@ -67,9 +101,17 @@ class Metric:
         """Return a difference as shown, with its sign; empty where there is none."""
         return "" if value is None else f"{self.scale * value:+.{self.digits}f}"
 
+    def difference_with_unit(self, value: float) -> str:
+        """Return a difference as shown, with sign and unit, ``-1.00 points``."""
+        return f"{self.difference(value)} {self.difference_unit}".strip()
+
     def with_unit(self, value: float | None) -> str:
         """Return a stored value with its unit, ``67.40 %``; ``-`` where there is none."""
         return "-" if value is None else f"{self.text(value)} {self.unit}".strip()
+
+    def gain(self, score: float, baseline: float) -> float:
+        """Return how much better a score is than a baseline's."""
+        return self.sign * (score - baseline)
 
 
 GAIN = "gain"
@@ -95,6 +137,14 @@ class Evidence(ABC):
     @abstractmethod
     def per_image(self) -> np.ndarray:
         """Return the (n_images,) primary metric of every image by itself, NaN where it has none."""
+
+    def labels(self) -> np.ndarray:
+        """Return what the labels of each image alone determine, equal for two models scored on the same images.
+
+        Returns:
+            (n_images, k), such as the labelled pixels of each class; k may be 0 where nothing is known.
+        """
+        return np.zeros((self.n_images, 0))
 
     @abstractmethod
     def save(self, path: Path) -> str:
@@ -132,7 +182,9 @@ class Scoring:
         metrics: the first is the primary one, in which gains are told.
         policy: how the metrics are counted, in sentences for the table's notes.
         per_class: the metric whose values by class stand in a result under its key; None where there are no classes.
-        extras: further numbers of a result that tables may quote, with the words for them.
+        per_image: what the primary metric of a single image is, in sentences.
+        extras: further numbers of a result that tables quote, with the words that follow them; ``{n_classes}`` in these
+            stands for the number of classes.
         read: reads what an evidence saved; None where the task's code is not here.
         evidence: ``means`` where :class:`~bench.tasks.means.Means` reads it, so that tables need no code of the task's.
         settings: what of a recipe is the task's own.
@@ -142,6 +194,7 @@ class Scoring:
     metrics: tuple[Metric, ...]
     policy: str = ""
     per_class: Metric | None = None
+    per_image: str = ""
     extras: Mapping[str, str] = field(default_factory=dict)
     read: Callable[[Path], Evidence] | None = None
     evidence: str = ""
@@ -168,6 +221,7 @@ class Scoring:
             "metrics": [asdict(metric) for metric in self.metrics],
             "policy": self.policy,
             "per_class": self.per_class and asdict(self.per_class),
+            "per_image": self.per_image,
             "extras": dict(self.extras),
             "evidence": self.evidence,
         }

@@ -68,6 +68,7 @@ def described(record: Mapping[str, Any]) -> Scoring:
             metrics=metrics,
             policy=str(record.get("policy") or ""),
             per_class=_metric(per_class) if per_class else None,
+            per_image=str(record.get("per_image") or ""),
             extras={str(key): str(words) for key, words in (record.get("extras") or {}).items()},
             read=Means.load if record.get("evidence") == MEANS else None,
             evidence=str(record.get("evidence") or ""),

@@ -19,7 +19,7 @@ from bench.models.base import Model, output_spec
 from bench.plan.build import build_spec
 from bench.plan.groups import Group, Plan, PlannedCell
 from bench.plan.support import image_size, pair_of
-from bench.store.folders import CONFIG, FAILURE, SCHEMA, CellFolder, Record, RunFolder
+from bench.store.folders import CONFIG, FAILURE, STORE_SCHEMA, CellFolder, Record, RunFolder
 from bench.tasks.metric import Evidence
 from bench.train import record as outcome
 from bench.train.checkpoint import load_checkpoint
@@ -151,7 +151,7 @@ class GroupRun:
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.sweep()
         config = {"cell": cell.record(), "protocol": self.protocol, "provenance": self._provenance(planned)}
-        write_json(folder.path / CONFIG, {"schema": SCHEMA, **config})
+        write_json(folder.path / CONFIG, {"schema": STORE_SCHEMA, **config})
         (folder.path / FAILURE).unlink(missing_ok=True)
         return folder
 

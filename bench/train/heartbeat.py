@@ -17,7 +17,7 @@ from bench.store.folders import Record
 from bench.store.status import STATUS
 from bench.train.events import Begun, Ended, Event, GroupBegun, Listener, Scored, Stepped, TermsRead
 
-SCHEMA = 1
+HEARTBEAT_SCHEMA = 1
 EVERY_S = 2.0
 _PACE_POINTS = 60
 _MOST_FAILURES = 20
@@ -47,7 +47,7 @@ class Heartbeat(Listener):
     def __enter__(self) -> Self:
         self._open = True
         self._record = {
-            "schema": SCHEMA,
+            "schema": HEARTBEAT_SCHEMA,
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "started": _now(),

@@ -10,7 +10,7 @@ from bench.base.files import file_digest, write_json
 from bench.leaderboard import draws as images
 from bench.leaderboard import leaderboard, load
 from bench.leaderboard.draws import CACHE, resampled_cells
-from bench.leaderboard.statistics import ImageCounts, Resamples, image_difference, resampled_miou
+from bench.leaderboard.statistics import Resamples, image_difference, resampled
 from bench.report import build_report
 from bench.store.folders import COUNTS, RESULT, CellFolder, seal
 from bench.tasks.segmentation.counts import Counts
@@ -48,9 +48,7 @@ def test_gain_over_images_pairs_the_draws_and_the_seeds(builder: RunBuilder) -> 
     cells = load(builder.run)
     (board,) = leaderboard(cells, resampled_cells(cells).by_cell)
     draws = Resamples(N_IMAGES, images.N_DRAWS)
-    sides = [
-        resampled_miou([ImageCounts.of(counts_of(quality, seed)) for seed in range(2)], draws) for quality in (0.7, 0.5)
-    ]
+    sides = [resampled([counts_of(quality, seed) for seed in range(2)], draws) for quality in (0.7, 0.5)]
     expected = image_difference(sides[0], sides[1]).interval
     assert expected is not None
     kd = next(row for row in board.rows if row.label == "kd")
@@ -94,7 +92,7 @@ def test_counts_that_are_no_counts_are_told_and_cost_only_the_interval(
     monkeypatch.setattr("bench.report.write_page", lambda folder, *rest, **more: folder / "report.html")
     report = build_report(builder.run)
     assert report.problems == ("finished cells without readable counts.npz, left out over images: 1",)
-    assert next(row for row in report.boards[0].rows if row.label == "cwd").miou_mean == 0.6
+    assert next(row for row in report.boards[0].rows if row.label == "cwd").score_mean == 0.6
 
 
 def test_kept_draws_give_the_same_numbers_and_are_not_computed_again(
@@ -104,12 +102,12 @@ def test_kept_draws_give_the_same_numbers_and_are_not_computed_again(
     cache = builder.run.path / CACHE
     cells = load(builder.run)
     first = resampled_cells(cells, cache).by_cell
-    monkeypatch.setattr(images, "_image_counts", lambda path: pytest.fail("computed again"))
+    monkeypatch.setattr(images, "read_evidence", lambda scoring, path: pytest.fail("computed again"))
     again = resampled_cells(cells, cache).by_cell
     assert first.keys() == again.keys()
     for cell_id, drawn in first.items():
         assert np.array_equal(drawn.values, again[cell_id].values)
-        assert (drawn.miou, drawn.resamples) == (again[cell_id].miou, again[cell_id].resamples)
+        assert (drawn.score, drawn.resamples) == (again[cell_id].score, again[cell_id].resamples)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY"])

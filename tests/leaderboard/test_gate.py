@@ -12,11 +12,14 @@ import pytest
 
 from bench.base.errors import EXIT_DONE, EXIT_NOT_COMPARABLE, EXIT_REGRESSION, BenchError, NotComparable
 from bench.base.files import canonical, write_json
-from bench.leaderboard.arms import Arm, Arms, Conditions, Identity, Trial, match, read_arms
+from bench.leaderboard.arms import Arm, Arms, Conditions, Identity, Trial, read_arms
 from bench.leaderboard.baseline import read_baseline, write_baseline
-from bench.leaderboard.gate import SINGLE_SEED_POINTS, Finding, Gate, Rules, check, lowered
+from bench.leaderboard.findings import Finding, Gate, Rules
+from bench.leaderboard.gate import check, lowered
+from bench.leaderboard.matching import match
 from bench.leaderboard.thresholds import parse
 from bench.store.folders import CONFIG, RESULT, RunFolder, read_result, seal
+from bench.tasks.segmentation.scores import SCORING
 from tests.run_builder import RunBuilder
 
 SEEDS = range(4)
@@ -241,7 +244,7 @@ def test_one_seed_is_decided_by_the_default_limit(two: Two, now: float, finding:
     two.both("kd", [0.60], [now])
     gate = two.gate()
     assert (gate.rows[0].finding, gate.exit_code) == (finding, code)
-    assert f"{SINGLE_SEED_POINTS:g} points that one seed may move" in gate.rows[0].notes[0]
+    assert "5 points that one seed may move" in gate.rows[0].notes[0]
 
 
 def test_thresholds_take_the_place_of_the_default_limit(two: Two) -> None:
@@ -289,14 +292,14 @@ def test_differences_within_the_margin_are_the_same(two: Two) -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("miou", "write metric, operator and points"),
-        ("", "write metric, operator and points"),
-        ("< -1", "write metric, operator and points"),
+        ("miou", "write metric, operator and limit"),
+        ("", "write metric, operator and limit"),
+        ("< -1", "write metric, operator and limit"),
         ("mIoU < -1", "Did you mean 'miou'?"),
         ("miou == -1", "the operator is one of"),
-        ("miou < lots", "'lots' is not a number of points"),
-        ("miou < nan", "'nan' is not a number of points"),
-        ("miou < ", "'' is not a number of points"),
+        ("miou < lots", "'lots' is not a number"),
+        ("miou < nan", "'nan' is not a number"),
+        ("miou < ", "'' is not a number"),
     ],
 )
 def test_mistaken_expressions_are_told_with_an_example(text: str, part: str) -> None:
@@ -317,7 +320,7 @@ def fabricated(scores: dict[str, list[float]]) -> Arms:
     def arm(label: str, values: list[float]) -> Arm:
         parts = [canonical({"name": name}) for name in ("data", "big", "small", label)]
         trials = {seed: Trial(f"{label}{seed}", "done", metrics={"miou": value}) for seed, value in enumerate(values)}
-        return Arm(Identity(*parts, label), Conditions("p", "{}"), trials)
+        return Arm(Identity(*parts, label), Conditions("p", "{}"), trials, SCORING)
 
     return Arms(tuple(arm(label, values) for label, values in scores.items()))
 

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bench.base.registry import datasets, discover, students, teachers
 from bench.leaderboard import leaderboard, load, published
-from bench.leaderboard.published import COLUMNS, Published, matches
+from bench.leaderboard.published import COLUMNS, PaperScore
+from bench.leaderboard.published import matches as of_metric
 from bench.method.registry import methods
-from bench.report.columns import published as shown
 from bench.report.text.latex import latex
 from bench.report.text.markdown import markdown
+from bench.report.values import published as shown
 from bench.store.frame import read_plan
+from bench.tasks.metric import Metric
+from bench.tasks.segmentation.scores import SCORING
 from tests.run_builder import RunBuilder
 
 SCORES = published.load()
+MIOU = SCORING.primary
+matches = partial(of_metric, MIOU)
 
 
 def test_every_committed_row_has_a_source_a_place_and_the_papers_own_words() -> None:
@@ -36,6 +42,18 @@ def test_names_that_claim_a_counterpart_here_are_registered() -> None:
 def test_a_paper_row_is_found_with_its_provenance() -> None:
     (found,) = matches("cityscapes", "val", "pspnet_r101_skd", "pspnet_r18_skd", "kd")
     assert (found.value, found.metric, found.provenance) == (0.712, "mIoU", "BCD arXiv 2401.13174v2, Table III")
+
+
+def test_scores_are_those_of_the_metric_that_the_paper_names(tmp_path: Path) -> None:
+    lines = [
+        "sets,val,t,s,kd,RMSE,0.31,,,Paper A,III,,task,,,,,KD",
+        "sets,val,t,s,kd,mIoU,31,,,Paper A,III,,task,,,,,KD",
+    ]
+    file = tmp_path / "scores.csv"
+    file.write_text("\n".join([",".join(COLUMNS), *lines]) + "\n")
+    metric = Metric("rmse", "RMSE", higher_is_better=False, scale=1, unit="m", digits=3)
+    (found,) = of_metric(metric, "sets", "val", "t", "s", "kd", file)
+    assert (found.value, found.metric) == (0.31, "RMSE")
 
 
 def test_a_value_that_one_source_repeats_is_one_score_with_all_its_tables() -> None:
@@ -84,10 +102,10 @@ def test_several_sources_are_all_shown_with_their_gaps(tmp_path: Path, monkeypat
         published._index.cache_clear()
     row = next(row for row in boards[0].rows if row.label == "kd")
     assert row.published == (
-        Published(0.7, "mIoU", "Paper A", "III", gap=pytest.approx(0.01)),
-        Published(0.725, "mIoU", "Paper_B", "README", "re-run", gap=pytest.approx(-0.015)),
+        PaperScore(0.7, "mIoU", "Paper A", "III", gap=pytest.approx(0.01)),
+        PaperScore(0.725, "mIoU", "Paper_B", "README", "re-run", gap=pytest.approx(-0.015)),
     )
-    assert shown(row) == "70.00 (+1.00); 72.50 (-1.50)"
+    assert shown(MIOU, row) == "70.00 (+1.00); 72.50 (-1.50)"
     assert boards[0].teacher_row is not None
     assert [p.value for p in boards[0].teacher_row.published] == [0.8]
     text = markdown(read_plan(builder.run), boards)

@@ -76,7 +76,7 @@ def test_lost_history_is_told(tmp_path: Path) -> None:
     report = build_report(builder.run)
     assert report.problems == ("finished cells without a readable history.json, whose curves are not drawn: 1",)
     assert report.problems[0] in report.files[0].read_text()
-    assert report.boards[0].rows[1].miou_mean == 0.6  # the score is in result.json, which is whole
+    assert report.boards[0].rows[1].score_mean == 0.6  # the score is in result.json, which is whole
 
 
 def test_report_does_not_import_torch(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_merged_stores_whose_results_conflict_list_both_and_pick_none(tmp_path: 
     report = build_report(ours.run)
     assert len(report.cells) == 3
     kd = next(row for row in report.boards[0].rows if row.label == "kd")
-    assert (kd.miou_mean, kd.n_seeds, kd.tier) == (None, 0, None)
+    assert (kd.score_mean, kd.n_seeds, kd.tier) == (None, 0, None)
     text = (ours.run.path / "leaderboard.md").read_text()
     for cell_id in report.cells.loc[report.cells["label"] == "kd", "cell_id"]:
         assert cell_id in text
@@ -185,7 +185,7 @@ def test_damaged_result_is_a_corrupt_row_in_every_table(tmp_path: Path, damage: 
     path.write_text(damage(path.read_text()))
     report = build_report(builder.run)
     row = next(row for row in report.boards[0].rows if row.label == "kd")
-    assert (row.states, row.miou_mean, row.tier) == ({"corrupt": 1}, None, None)
+    assert (row.states, row.score_mean, row.tier) == ({"corrupt": 1}, None, None)
     for name in TABLES:
         assert "1 corrupt" in (builder.run.path / name).read_text()
 
@@ -246,5 +246,5 @@ def test_a_cell_that_lies_in_two_runs_counts_once_if_equal_and_not_at_all_if_not
     write_json(path, seal(record))
     apart = build_report(first.run, RunFolder(tmp_path / "copy"), output=tmp_path / "all")
     row = next(row for row in apart.boards[0].rows if row.label == "kd")
-    assert (row.n_seeds, row.miou_mean) == (0, None)
+    assert (row.n_seeds, row.score_mean) == (0, None)
     assert any("several results" in note for note in row.notes)

@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 
 from bench.base.text import one_line
 from bench.leaderboard import Row
-from bench.report.columns import COLUMNS, percent, quantity, spread, states
+from bench.report.columns import columns
+from bench.report.values import quantity, spread, states
+from bench.tasks.segmentation.scores import SCORING
+
+MIOU = SCORING.primary
 
 
 @pytest.mark.parametrize(
@@ -37,12 +41,12 @@ def test_quantity_is_within_half_a_unit_of_the_last_digit(value: int) -> None:
 
 
 def test_scores_are_percent_with_two_decimals() -> None:
-    assert percent(0.65843) == "65.84"
-    assert spread(0.65843, 0.0063) == "65.84 ± 0.63"
-    assert spread(0.65843, None) == "65.84"
-    assert spread(0.017, 0.002, signed=True) == "+1.70 ± 0.20"
-    assert spread(-0.017, None, signed=True) == "-1.70"
-    assert spread(None, None) == ""
+    assert MIOU.text(0.65843) == "65.84"
+    assert spread(MIOU, 0.65843, 0.0063) == "65.84 ± 0.63"
+    assert spread(MIOU, 0.65843, None) == "65.84"
+    assert spread(MIOU, 0.017, 0.002, signed=True) == "+1.70 ± 0.20"
+    assert spread(MIOU, -0.017, None, signed=True) == "-1.70"
+    assert spread(MIOU, None, None) == ""
 
 
 def test_states_are_counted_in_words() -> None:
@@ -65,4 +69,5 @@ def test_one_line_never_exceeds_its_limit(text: str, limit: int) -> None:
 
 
 def test_importance_has_no_ties() -> None:
-    assert len({column.importance for column in COLUMNS}) == len(COLUMNS)
+    made = columns(SCORING)
+    assert len({column.importance for column in made}) == len(made)

@@ -35,7 +35,7 @@ from bench.store.folders import (
     FAILURE,
     PREVIOUS,
     RESULT,
-    SCHEMA,
+    STORE_SCHEMA,
     CellFolder,
     CorruptRecord,
     Record,
@@ -151,7 +151,7 @@ def test_canonical_text_does_not_depend_on_the_order_of_keys() -> None:
 def test_a_finished_cell_is_done(finished: CellFolder) -> None:
     state, record = finished.state()
     assert state == "done"
-    assert {**RECORD, "schema": SCHEMA}.items() <= record.items()
+    assert {**RECORD, "schema": STORE_SCHEMA}.items() <= record.items()
     assert set(record["files"]) == {COUNTS}
 
 
@@ -229,11 +229,11 @@ def test_a_hand_edited_number_is_corrupt(finished: CellFolder) -> None:
 
 
 def test_a_newer_schema_asks_for_an_upgrade(finished: CellFolder) -> None:
-    write_json(finished.path / RESULT, store.seal({**RECORD, "schema": SCHEMA + 1}))
+    write_json(finished.path / RESULT, store.seal({**RECORD, "schema": STORE_SCHEMA + 1}))
     with pytest.raises(CorruptRecord) as caught:
         read_result(finished.path)
     assert str(caught.value) == (
-        f"result.json has schema {SCHEMA + 1}, this version reads up to {SCHEMA}: upgrade bench"
+        f"result.json has schema {STORE_SCHEMA + 1}, this version reads up to {STORE_SCHEMA}: upgrade bench"
     )
 
 
@@ -402,5 +402,5 @@ def test_a_run_that_cannot_fit_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_sealed_record_without_its_files_is_corrupt(finished: CellFolder) -> None:
-    write_json(finished.path / RESULT, store.seal({**RECORD, "schema": SCHEMA}))
+    write_json(finished.path / RESULT, store.seal({**RECORD, "schema": STORE_SCHEMA}))
     assert finished.state() == ("corrupt", {"reason": f"{RESULT} does not list its files"})

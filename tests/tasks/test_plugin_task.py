@@ -19,7 +19,8 @@ from bench.base.errors import EXIT_DONE, EXIT_REGRESSION, Interrupted
 from bench.leaderboard import leaderboard, load
 from bench.leaderboard.arms import Arm, read_arms
 from bench.leaderboard.baseline import read_baseline, write_baseline
-from bench.leaderboard.gate import Rules, check
+from bench.leaderboard.findings import Rules
+from bench.leaderboard.gate import check
 from bench.matrix.matrix import load_matrix
 from bench.matrix.settings import Settings
 from bench.plan.groups import Plan, build_plan

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from bench.base.text import one_line
 from bench.leaderboard import Board, Row
-from bench.report.columns import Column, filled, marks, name
+from bench.report.columns import Column, filled
+from bench.report.lines import marks, name
 from bench.report.notes import tier_notes, unfinished
 
 _MOST_LINES = 12

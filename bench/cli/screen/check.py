@@ -16,11 +16,13 @@ from rich.text import Text
 
 from bench.base.files import write_atomic
 from bench.base.text import one_line
-from bench.leaderboard.gate import Checked, Finding, Gate
-from bench.report.columns import percent
+from bench.leaderboard.arms import Arm
+from bench.leaderboard.findings import Checked, Finding, Gate
+from bench.report.values import interval
 from bench.store.folders import Record
+from bench.tasks.metric import Metric
 
-SCHEMA = 1
+CHECK_SCHEMA = 2
 
 _STYLES = {Finding.WORSE: "bold red", Finding.LOST: "bold red", Finding.BETTER: "green", Finding.SAME: "dim"}
 _SKIPPED = (Finding.NEW, Finding.MISSING, Finding.NOT_COMPARABLE)
@@ -45,9 +47,10 @@ def print_gate(gate: Gate, console: Console) -> None:
 
 
 def _table(rows: list[Checked], width: int) -> Table:
+    metric = rows[0].metric
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
     table.add_column("Method", overflow="fold", max_width=max(12, width // 3))
-    for heading in ("n", "Baseline (%)", "Run (%)", "Difference (points)", "p (Holm)"):
+    for heading in ("n", *_headings(metric), "p (Holm)"):
         table.add_column(heading, justify="right", overflow="fold")
     table.add_column("Finding")
     for row in rows:
@@ -57,6 +60,11 @@ def _table(rows: list[Checked], width: int) -> Table:
     return table
 
 
+def _headings(metric: Metric) -> list[str]:
+    units = {"Baseline": metric.unit, "Run": metric.unit, "Difference": metric.difference_unit}
+    return [f"{word} ({unit})" if unit else word for word, unit in units.items()]
+
+
 def _verdict(row: Checked) -> str:
     if row.crossed:
         return f"{row.finding}, threshold crossed"
@@ -64,27 +72,28 @@ def _verdict(row: Checked) -> str:
 
 
 def _numbers(row: Checked) -> tuple[str, ...]:
-    means, judgement = row.means.get("miou"), row.judgement
+    means, judgement, metric = row.tested, row.judgement, row.metric
     if means is None or judgement is None:
         sides = (arm and list(arm.known().values()) for arm in (row.reference, row.current))
-        before, now = (percent(sum(side) / len(side)) if side else "" for side in sides)
+        before, now = (metric.text(sum(side) / len(side)) if side else "" for side in sides)
         return "", before, now, "", ""
     difference = judgement.difference
     mine, theirs = difference.n
     n = str(mine) if difference.test == "paired" else f"{theirs} v {mine}"
-    told = f"{means.points:+.2f}" if means.points else "0"
+    told = metric.difference(means.difference) if means.difference else "0"
     if difference.interval is not None and difference.p != 1:
-        told += f" [{100 * difference.interval.low:+.2f}, {100 * difference.interval.high:+.2f}]"
+        told += f" {interval(metric, difference.interval.low, difference.interval.high)}"
     p = "" if judgement.p_adjusted is None else f"{judgement.p_adjusted:.2g}"
-    return n, percent(means.reference), percent(means.current), told, p
+    return n, metric.text(means.reference), metric.text(means.current), told, p
 
 
 def sentence(row: Checked) -> str:
     """Return what was found of a row in one line."""
-    means = row.means.get("miou")
+    means, metric = row.tested, row.metric
     moved = ""
     if means is not None:
-        moved = f", mIoU {100 * means.reference:.2f} -> {100 * means.current:.2f} ({means.points:+.2f} points)"
+        sides = f"{metric.header} {metric.text(means.reference)} -> {metric.text(means.current)}"
+        moved = f", {sides} ({metric.difference_with_unit(means.difference)})"
     return "; ".join([f"{row.finding}{moved}", *row.reasons])
 
 
@@ -146,9 +155,10 @@ def _legal(text: str) -> str:
 
 
 def gate_record(gate: Gate, run: str, baseline: str) -> Record:
-    """Return the whole check for other programs; differences and intervals in points, scores as ratios."""
+    """Return the whole check for other programs; scores as stored, differences, intervals and limits as shown."""
+    metrics = {row.metric.key: row.metric for row in gate.rows}
     return {
-        "schema": SCHEMA,
+        "schema": CHECK_SCHEMA,
         "run": run,
         "baseline": baseline,
         "exit_code": gate.exit_code,
@@ -157,7 +167,7 @@ def gate_record(gate: Gate, run: str, baseline: str) -> Record:
             "alpha": gate.rules.alpha,
             "margin": gate.rules.margin,
             "fail_on": [str(threshold) for threshold in gate.rules.thresholds],
-            "single_seed_points": gate.rules.single_seed,
+            "single_seed": {key: None if gate.rules.thresholds else metric.limit for key, metric in metrics.items()},
             "require_all": gate.rules.require_all,
         },
         "notes": list(gate.notes),
@@ -166,20 +176,21 @@ def gate_record(gate: Gate, run: str, baseline: str) -> Record:
 
 
 def _row(row: Checked) -> Record:
-    arm = row.reference or row.current
+    arm = row.current or row.reference
     assert arm is not None
     identity = arm.identity
     parts = {name: json.loads(getattr(identity, name)) for name in ("dataset", "teacher", "student", "method")}
     return {
         **parts,
         "label": identity.label,
+        "metric": row.metric.key,
         "finding": str(row.finding),
         "regression": row.regression,
         "reasons": list(row.reasons),
         "test": _test(row),
         "metrics": {
-            metric: {"baseline": means.reference, "run": means.current, "difference": means.points}
-            for metric, means in row.means.items()
+            key: {"baseline": means.reference, "run": means.current, "difference": _shown(arm, key, means.difference)}
+            for key, means in row.means.items()
         },
         "scores": {
             side: None if arm is None else {str(seed): value for seed, value in arm.scores().items()}
@@ -188,16 +199,21 @@ def _row(row: Checked) -> Record:
     }
 
 
+def _shown(arm: Arm, key: str, difference: float) -> float:
+    return (arm.scoring.metric(key) or arm.scoring.primary).shown(difference)
+
+
 def _test(row: Checked) -> dict[str, Any] | None:
     if row.judgement is None:
         return None
+    metric = row.metric
     difference = row.judgement.difference
-    interval = difference.interval
+    ends = difference.interval
     return {
         "kind": difference.test,
         "n": list(difference.n),
-        "difference": None if difference.mean is None else 100 * difference.mean,
-        "interval": None if interval is None else [100 * interval.low, 100 * interval.high],
+        "difference": None if difference.mean is None else metric.shown(difference.mean),
+        "interval": None if ends is None else [metric.shown(ends.low), metric.shown(ends.high)],
         "p": difference.p,
         "p_holm": row.judgement.p_adjusted,
         "reason": None if row.judgement.reason is None else str(row.judgement.reason),

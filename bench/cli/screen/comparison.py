@@ -14,12 +14,12 @@ from bench.base.text import one_line
 from bench.leaderboard.compare import Compared, ComparedRuns
 from bench.leaderboard.gate import differences
 from bench.leaderboard.statistics import Interval
-from bench.report.columns import percent
+from bench.report.values import interval
 from bench.store.folders import Record
+from bench.tasks.metric import Metric
 
-SCHEMA = 1
+COMPARISON_SCHEMA = 1
 READING = (
-    "Difference: second minus first, in points of mIoU, over the seeds that both have.",
     "Seeds: 95 % Student-t interval and paired t-test, Holm-adjusted over all rows; one seed has neither.",
     "Images: 95 % paired bootstrap over the images of the split; it tells nothing about other seeds.",
 )
@@ -38,7 +38,7 @@ def print_comparison(found: ComparedRuns, runs: tuple[str, str], console: Consol
                 _line(console, f" {one_line(row.name, 60)}: not under one protocol: {told}")
     console.print()
     if found.rows:
-        for line in READING:
+        for line in (*dict.fromkeys(_reading(row.metric) for row in found.rows), *READING):
             _line(console, line)
     for name, (before, now) in found.apart.items():
         _line(console, f"differs: {name}: {before} in {runs[0]}, {now} in {runs[1]}")
@@ -49,6 +49,11 @@ def print_comparison(found: ComparedRuns, runs: tuple[str, str], console: Consol
         _line(console, "the runs have no finished cell in common: nothing was compared", "bold red")
 
 
+def _reading(metric: Metric) -> str:
+    direction = "" if metric.higher_is_better else " (lower is better)"
+    return f"Difference: second minus first, in {metric.difference_title}{direction}, over the seeds that both have."
+
+
 def _line(console: Console, text: str, style: str = "") -> None:
     lead = " " if text.startswith(" ") else ""
     console.print(Text(lead + one_line(text, 400), style=style), soft_wrap=True)
@@ -57,31 +62,33 @@ def _line(console: Console, text: str, style: str = "") -> None:
 def _table(rows: Sequence[Compared], runs: tuple[str, str], width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
     table.add_column("Method", overflow="fold", max_width=max(12, width // 4))
-    for heading in ("n", *(f"{one_line(run, 20)} (%)" for run in runs), "Difference", "Seeds", "p (Holm)", "Images"):
+    metric = rows[0].metric
+    unit = f" ({metric.unit})" if metric.unit else ""
+    for heading in ("n", *(f"{one_line(run, 20)}{unit}" for run in runs), "Difference", "Seeds", "p (Holm)", "Images"):
         table.add_column(heading, justify="right", overflow="fold")
     for row in rows:
         first, second = (sum(arm.known()[s] for s in row.seeds) / len(row.seeds) for arm in (row.first, row.second))
         cells = (
             str(len(row.seeds)),
-            percent(first),
-            percent(second),
-            f"{100 * (second - first):+.2f}" if second != first else "0",
-            _interval(row.difference.interval),
+            metric.text(first),
+            metric.text(second),
+            metric.difference(second - first) if second != first else "0",
+            _interval(metric, row.difference.interval),
             "" if row.p_holm is None else f"{row.p_holm:.2g}",
-            _interval(row.images.interval if row.images else None),
+            _interval(metric, row.images.interval if row.images else None),
         )
         table.add_row(Text(one_line(row.name, 80)), *(Text(cell) for cell in cells))
     return table
 
 
-def _interval(interval: Interval | None) -> str:
-    return "—" if interval is None else f"[{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
+def _interval(metric: Metric, ends: Interval | None) -> str:
+    return "—" if ends is None else interval(metric, ends.low, ends.high)
 
 
 def comparison_record(found: ComparedRuns, runs: tuple[str, str]) -> Record:
-    """Return the whole comparison for other programs; differences and intervals in points, scores as ratios."""
+    """Return the whole comparison for other programs; scores as stored, differences and intervals as shown."""
     return {
-        "schema": SCHEMA,
+        "schema": COMPARISON_SCHEMA,
         "runs": list(runs),
         "exit_code": found.exit_code,
         "rows": [_row(row) for row in found.rows],
@@ -91,20 +98,21 @@ def comparison_record(found: ComparedRuns, runs: tuple[str, str]) -> Record:
 
 
 def _row(row: Compared) -> Record:
-    identity, difference = row.first.identity, row.difference
+    identity, difference, metric = row.first.identity, row.difference, row.metric
     return {
         **{name: json.loads(getattr(identity, name)) for name in ("dataset", "teacher", "student", "method")},
         "label": identity.label,
+        "metric": metric.key,
         "seeds": list(row.seeds),
         "scores": [[arm.known()[seed] for seed in row.seeds] for arm in (row.first, row.second)],
-        "difference": None if difference.mean is None else 100 * difference.mean,
-        "interval": _points(difference.interval),
+        "difference": None if difference.mean is None else metric.shown(difference.mean),
+        "interval": _shown(metric, difference.interval),
         "p": difference.p,
         "p_holm": row.p_holm,
-        "images_interval": _points(row.images.interval if row.images else None),
+        "images_interval": _shown(metric, row.images.interval if row.images else None),
         "differing": {path: list(sides) for path, sides in row.differing.items()},
     }
 
 
-def _points(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [100 * interval.low, 100 * interval.high]
+def _shown(metric: Metric, ends: Interval | None) -> list[float] | None:
+    return None if ends is None else [metric.shown(ends.low), metric.shown(ends.high)]

@@ -15,7 +15,7 @@ from bench.base.text import one_line
 from bench.store.folders import Record
 from bench.store.status import Beat, Life, Status
 
-SCHEMA = 1
+STATUS_SCHEMA = 1
 MOST_FAILURES = 5
 _ORDER = ("done", "running", "planned", "interrupted", "skipped", "failed", "diverged", "corrupt")
 
@@ -86,7 +86,7 @@ def _span(seconds: float) -> str:
 def status_record(status: Status) -> Record:
     """Return the status for other programs."""
     return {
-        "schema": SCHEMA,
+        "schema": STATUS_SCHEMA,
         "run": status.name,
         "process": str(status.life),
         "age_s": status.beat.age_s if status.beat else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from bench.deploy.gallery.make import FOLDER, INDEX, Gallery, make_gallery
+from bench.deploy.gallery.make import Gallery, make_gallery
+from bench.report.page.gallery import FOLDER, INDEX
 
 __all__ = ["FOLDER", "INDEX", "Gallery", "make_gallery"]

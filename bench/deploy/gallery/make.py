@@ -20,12 +20,11 @@ from bench.deploy.gallery.models import make_setting
 from bench.deploy.gallery.selection import Selected, select_boards
 from bench.matrix.settings import Settings
 from bench.plan.groups import Plan
+from bench.report.page.gallery import FOLDER, GALLERY_SCHEMA, INDEX
 from bench.store.folders import RESULT, Record
 from bench.train.events import Reporter, Said
 from bench.train.stop import StopRequest
 
-FOLDER, INDEX = "gallery", "gallery.json"
-SCHEMA = 1
 _DRAWING = 2
 """Counts up where the same inputs give other pictures, so that galleries are made anew."""
 _PICTURES = "pictures"
@@ -113,7 +112,7 @@ class _Maker:
             for problem in problems:
                 self.reporter.tell(Said(f"gallery: {problem}"))
             index = {
-                "schema": SCHEMA,
+                "schema": GALLERY_SCHEMA,
                 "digest": None if problems else wanted,  # what failed is tried again next time
                 "notes": [*notes, *(note for board in boards for note in board.notes), *problems],
                 "boards": [board.record for board in boards],

@@ -6,7 +6,7 @@ from bench.leaderboard.statistics.bootstrap import (
     Resamples,
     image_difference,
     image_interval,
-    resampled_miou,
+    resampled,
 )
 from bench.leaderboard.statistics.gate import Judgement, Verdict, judge, judge_together
 from bench.leaderboard.statistics.multiple import holm
@@ -22,12 +22,10 @@ from bench.leaderboard.statistics.seeds import (
     welch_difference,
 )
 from bench.leaderboard.statistics.tiers import Comparison, Placing, Tiers, tie_tiers
-from bench.tasks.segmentation.draws import ImageCounts
 
 __all__ = [
     "Comparison",
     "Difference",
-    "ImageCounts",
     "ImageInterval",
     "Interval",
     "Judgement",
@@ -47,7 +45,7 @@ __all__ = [
     "judge_together",
     "mean_over_seeds",
     "paired_difference",
-    "resampled_miou",
+    "resampled",
     "t_test_power",
     "tie_tiers",
     "welch_difference",

@@ -1,4 +1,8 @@
-"""How far a score depends on the images of its split: a paired bootstrap from the stored evidence."""
+"""How far a score depends on the images of its split: a paired bootstrap from the stored evidence.
+
+The interval tells what another draw of test images from the same source might have given with the same trained models.
+It says nothing about other seeds; that is :mod:`bench.leaderboard.statistics.seeds`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,9 @@ from functools import cached_property
 import numpy as np
 
 from bench.leaderboard.statistics.seeds import Interval
-from bench.tasks.segmentation.draws import ImageCounts, _miou
+from bench.tasks.metric import Evidence
 
 BLOCK_BYTES = 32 * 2**20
-
-
 KEPT_BYTES = 256 * 2**20
 
 
@@ -64,15 +66,15 @@ class Resamples:
 
 @dataclass(frozen=True, eq=False)
 class Resampled:
-    """A method's mIoU on the split and on each draw of it.
+    """A method's score on the split and on each draw of it.
 
     Attributes:
-        miou: mean over the seeds of the split's mIoU, None where one of them has none.
-        values: (n_resamples,) the same on each draw; NaN where a draw has no scored pixel.
+        score: mean over the seeds of the split's primary metric, None where one of them has none.
+        values: (n_resamples,) the same on each draw; NaN where nothing drawn can be scored.
         resamples: the draws; only results of equal draws may be subtracted.
     """
 
-    miou: float | None
+    score: float | None
     values: np.ndarray
     resamples: Resamples
 
@@ -82,8 +84,8 @@ class ImageInterval:
     """A score or a difference with its bootstrap interval over images.
 
     Attributes:
-        estimate: on the split itself, not the mean of the draws; None where no pixel was scored.
-        interval: percentile interval, None for fewer than two images or where no draw had a scored pixel.
+        estimate: on the split itself, not the mean of the draws; None where nothing was scored.
+        interval: percentile interval, None for fewer than two images or where nothing drawn was scored.
         se: standard deviation of the draws, None alike.
     """
 
@@ -92,58 +94,54 @@ class ImageInterval:
     se: float | None
 
 
-def resampled_miou(cells: Sequence[ImageCounts], resamples: Resamples) -> Resampled:
-    """Return the mIoU of a method on every draw, averaged over its seeds within the draw.
+def resampled(cells: Sequence[Evidence], resamples: Resamples) -> Resampled:
+    """Return the score of a method on every draw, averaged over its seeds within the draw.
 
-    Each draw's mIoU comes from its summed counts; classes in neither its labels nor its predictions are left out, as
-    in :func:`bench.tasks.segmentation.scores.scores`. Do this once a method: any difference is then a subtraction.
+    Do this once a method: any difference is then a subtraction.
 
     Args:
         cells: one a seed, all on the same images in the same order.
         resamples: the draws.
 
     Raises:
-        ValueError: no cell, or cells whose images or classes differ in number from the others' or the draws'.
+        ValueError: no cell, or cells whose images or labels differ in number from the others' or the draws'.
     """
     if not cells or {cell.n_images for cell in cells} != {resamples.n_images}:
         raise ValueError(f"cells over {[cell.n_images for cell in cells]} images, draws of {resamples.n_images}")
-    if len({cell.num_classes for cell in cells}) > 1:
-        raise ValueError(f"cells with different numbers of classes: {[cell.num_classes for cell in cells]}")
-    parts = []
-    for block in resamples.blocks():
-        times = block.astype(float)
-        parts.append(np.mean([_miou(times @ cell.columns) for cell in cells], axis=0))
-    own = [cell.miou() for cell in cells]
+    if len(cells) > 1 and len(shapes := {cell.labels().shape for cell in cells}) > 1:
+        raise ValueError(f"cells scored on labels of different shapes: {sorted(shapes)}")
+    parts = [np.mean([cell.resampled(block) for cell in cells], axis=0) for block in resamples.blocks()]
+    own = [cell.primary() for cell in cells]
     known = [value for value in own if value is not None]
-    miou = float(np.mean(known)) if len(known) == len(own) else None
-    return Resampled(miou, np.concatenate(parts), resamples)
+    score = float(np.mean(known)) if len(known) == len(own) else None
+    return Resampled(score, np.concatenate(parts), resamples)
 
 
-def image_interval(resampled: Resampled, confidence: float = 0.95) -> ImageInterval:
-    """Return a method's mIoU with the percentile interval over images.
+def image_interval(scores: Resampled, confidence: float = 0.95) -> ImageInterval:
+    """Return a method's score with the percentile interval over images.
 
     The interval runs between the ``(1 - confidence) / 2`` quantiles at both ends of the draws' values. In simulations
     95 % intervals covered the population's value in 92 to 93 % of cases at 30 images and in 94 to 95 % from 100 on.
     Source: B. Efron and R. Tibshirani, "An introduction to the bootstrap" (1993), chapter 13.
 
     Args:
-        resampled: as from :func:`resampled_miou`.
+        scores: as from :func:`resampled`.
         confidence: coverage of the interval, in 0..1.
 
     Raises:
         ValueError: ``confidence`` is not between 0 and 1.
     """
-    return _percentile(resampled.miou, resampled.values, resampled.resamples, confidence)
+    return _percentile(scores.score, scores.values, scores.resamples, confidence)
 
 
 def image_difference(first: Resampled, second: Resampled, confidence: float = 0.95) -> ImageInterval:
-    """Return the difference ``first - second`` of two methods' mIoU with its paired interval over images.
+    """Return the difference ``first - second`` of two methods' scores with its paired interval over images.
 
     Both are scored on the same draws, so what makes an image hard for both cancels. Give both the same seeds, else the
     difference holds that of the seeds too.
 
     Args:
-        first: as from :func:`resampled_miou`.
+        first: as from :func:`resampled`.
         second: alike, on equal draws.
         confidence: coverage of the interval, in 0..1.
 
@@ -152,8 +150,8 @@ def image_difference(first: Resampled, second: Resampled, confidence: float = 0.
     """
     if first.resamples != second.resamples:
         raise ValueError(f"not the same draws: {first.resamples}, {second.resamples}")
-    known = first.miou is not None and second.miou is not None
-    estimate = first.miou - second.miou if known else None  # type: ignore[operator]
+    known = first.score is not None and second.score is not None
+    estimate = first.score - second.score if known else None  # type: ignore[operator]
     return _percentile(estimate, first.values - second.values, first.resamples, confidence)
 
 

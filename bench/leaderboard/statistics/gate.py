@@ -34,6 +34,7 @@ class Judgement:
         reason: what decided or hindered a test, or None where a test decided.
         nan_seeds: seeds whose score became None or NaN.
         missing_seeds: seeds with a reference that were not run.
+        higher_is_better: False for errors.
     """
 
     verdict: Verdict
@@ -44,6 +45,7 @@ class Judgement:
     reason: Reason | None
     nan_seeds: tuple[int, ...] = ()
     missing_seeds: tuple[int, ...] = ()
+    higher_is_better: bool = True
 
 
 def judge(
@@ -53,8 +55,9 @@ def judge(
     alpha: float = 0.05,
     margin: float = 0.0,
     single_seed_threshold: float | None = None,
+    higher_is_better: bool = True,
 ) -> Judgement:
-    """Judge scores against a reference; higher is better.
+    """Judge scores against a reference.
 
     1. A score that is None or NaN where the reference has a number, or on a seed that the reference does not know
        while it has numbers elsewhere, is WORSE.
@@ -70,6 +73,7 @@ def judge(
         alpha: two-sided level; the interval has coverage ``1 - alpha``.
         margin: largest difference that does not matter, at least 0.
         single_seed_threshold: difference that decides without a test, at least 0.
+        higher_is_better: False for errors, which are worse where they rise.
 
     Raises:
         ValueError: ``alpha`` is not between 0 and 1, or a limit is negative or not a number.
@@ -89,6 +93,7 @@ def judge(
         difference.reason,
         nan_seeds=_became_nan(current, reference),
         missing_seeds=tuple(seed for seed in known if seed not in current),
+        higher_is_better=higher_is_better,
     )
     if judgement.nan_seeds:
         return replace(judgement, verdict=Verdict.WORSE, reason=Reason.BECAME_NAN)
@@ -96,7 +101,7 @@ def judge(
         return replace(judgement, verdict=_verdict(judgement))
     gap = difference.mean
     if gap is not None and single_seed_threshold is not None and abs(gap) > single_seed_threshold:
-        return replace(judgement, verdict=_by_sign(gap), reason=Reason.THRESHOLD)
+        return replace(judgement, verdict=_by_sign(judgement, gap), reason=Reason.THRESHOLD)
     return judgement
 
 
@@ -143,8 +148,9 @@ def _verdict(judgement: Judgement) -> Verdict:
         return Verdict.UNCLEAR
     if -judgement.margin <= interval.low and interval.high <= judgement.margin:
         return Verdict.SAME
-    return _by_sign(gap) if judgement.p_adjusted <= judgement.alpha else Verdict.UNCLEAR
+    return _by_sign(judgement, gap) if judgement.p_adjusted <= judgement.alpha else Verdict.UNCLEAR
 
 
-def _by_sign(gap: float) -> Verdict:
-    return Verdict.WORSE if gap < 0 else Verdict.BETTER
+def _by_sign(judgement: Judgement, gap: float) -> Verdict:
+    fell = gap < 0 if judgement.higher_is_better else gap > 0
+    return Verdict.WORSE if fell else Verdict.BETTER

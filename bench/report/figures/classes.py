@@ -10,9 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from bench.leaderboard import BASELINE, Board
+from bench.leaderboard import Board
+from bench.matrix.baseline import BASELINE
 from bench.report.figures.measured import boards_note, class_gains, finished
-from bench.report.figures.style import GREY, Sheet, fitted, in_style, name_width, not_drawn, signed
+from bench.report.figures.style import GREY, FigureSheet, fitted, in_style, name_width, not_drawn, signed
+from bench.tasks.metric import Metric
 
 MOST_CLASSES = 40
 MOST_METHODS = 40
@@ -45,7 +47,7 @@ def class_heat_map(boards: Sequence[Board]) -> Figure | None:
         max(len(values) * _CELL_HEIGHT, _BAR) + room + 0.9 for (_, _, values), room in zip(tables, above, strict=True)
     ]
     columns = max(values.shape[1] for _, _, values in tables)
-    sheet = Sheet(max(_NAMES + columns * _CELL_WIDTH + 1.1, 9.0), sum(heights) + 0.25)
+    sheet = FigureSheet(max(_NAMES + columns * _CELL_WIDTH + 1.1, 9.0), sum(heights) + 0.25)
     sheet.text(0.1, 0.05, boards_note(boards, len(blocks)))
     top, n_numbers = 0.2, 0
     for (board, gains), (methods, classes, values), room, height in zip(blocks, tables, above, heights, strict=True):
@@ -53,15 +55,17 @@ def class_heat_map(boards: Sequence[Board]) -> Figure | None:
         n_classes = len({name for row in gains.values() for name in row})
         largest = f", the {MOST_CLASSES} of {n_classes} classes with the largest change"
         sheet.text(0.15, top, fitted(board.title, 8.5, 10) + not_drawn(len(gains) - len(methods), "methods"), 10)
-        subtitle = f"gain over {BASELINE} by class, in points of IoU" + (largest if n_classes > MOST_CLASSES else "")
+        metric = board.scoring.per_class or board.metric
+        subtitle = f"gain over {BASELINE} by class, in {metric.difference_title}"
+        subtitle += largest if n_classes > MOST_CLASSES else ""
         sheet.text(0.15, top + 0.2, subtitle, 8, color=GREY)
-        _draw(sheet, top + 0.5 + room, methods, classes, values, n_numbers <= MOST_NUMBERS)
+        _draw(sheet, top + 0.5 + room, (methods, classes, values), metric, n_numbers <= MOST_NUMBERS)
         top += height
     return sheet.figure
 
 
 def _table(board: Board, gains: Gains) -> tuple[list[str], list[str], np.ndarray]:
-    """Return methods, classes and gains in points, methods x classes, NaN where there is none."""
+    """Return methods, classes and gains as shown, methods x classes, NaN where there is none."""
     methods = [row.label for row in board.rows if row.label in gains][:MOST_METHODS]
     classes = list(dict.fromkeys(name for method in methods for name in gains[method]))
     values = np.array([[gains[method].get(name, np.nan) for name in classes] for method in methods])
@@ -73,18 +77,24 @@ def _table(board: Board, gains: Gains) -> tuple[list[str], list[str], np.ndarray
 
 
 def _draw(
-    sheet: Sheet, top: float, methods: Sequence[str], classes: Sequence[str], values: np.ndarray, numbers: bool
+    sheet: FigureSheet,
+    top: float,
+    table: tuple[Sequence[str], Sequence[str], np.ndarray],
+    metric: Metric,
+    numbers: bool,
 ) -> None:
+    methods, classes, values = table
     height, width = (size * cell for size, cell in zip(values.shape, (_CELL_HEIGHT, _CELL_WIDTH), strict=True))
     axes = sheet.axes(_NAMES, top, width, height)
     # A few extreme classes, or one method that failed, would leave all others white.
-    limit = max(float(np.nanpercentile(np.abs(values), 92)), 0.5)
+    limit = max(float(np.nanpercentile(np.abs(values), 92)), metric.limit / 10)
     norm = Normalize(-limit, limit)
     colours = mpl.colormaps[_MAP].with_extremes(bad="#E0E0E0")
     mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap=colours, norm=norm, edgecolors="white", linewidth=0.5)
     axes.set_ylim(len(methods), 0)
     axes.set_axis_off()
-    _cells(axes, values, limit, numbers)
+    digits = max(metric.digits - 1, 0)
+    _cells(axes, values, limit, digits if numbers else None)
     for index, name in enumerate(methods):
         middle = top + (index + 0.5) * _CELL_HEIGHT
         text = fitted(name, _NAMES - 0.25)
@@ -96,17 +106,17 @@ def _draw(
     bar = sheet.axes(_NAMES + width + 0.15, top, 0.12, max(height, _BAR))
     scale = sheet.figure.colorbar(mesh, cax=bar, extend="both" if np.nanmax(np.abs(values)) > limit else "neither")
     scale.set_ticks([-limit, 0, limit])
-    scale.set_ticklabels([signed(-limit, 1), "0", signed(limit, 1)])
-    sheet.text(_NAMES + width + 0.15, top - 0.2, "points", 7, color=GREY)
+    scale.set_ticklabels([signed(-limit, digits), "0", signed(limit, digits)])
+    sheet.text(_NAMES + width + 0.15, top - 0.2, metric.difference_unit, 7, color=GREY)
 
 
-def _cells(axes: Axes, values: np.ndarray, limit: float, numbers: bool) -> None:
-    """Write the gain, or its sign, into every cell: in grey a loss looks like a gain of its size."""
+def _cells(axes: Axes, values: np.ndarray, limit: float, digits: int | None) -> None:
+    """Write the gain, or its sign alone, into every cell: in grey a loss looks like a gain of its size."""
     dark = np.abs(values) > 0.5 * limit
-    if numbers:
+    if digits is not None:
         for (line, column), value in np.ndenumerate(values):
             if not np.isnan(value):
-                text = signed(value, 1 if abs(value) < 9.95 else 0)
+                text = signed(value, digits if abs(value) < 9.95 else 0)
                 colour = "white" if dark[line, column] else "black"
                 axes.text(column + 0.5, line + 0.5, text, fontsize=6.5, color=colour, ha="center", va="center")
         return

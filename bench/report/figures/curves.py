@@ -1,4 +1,4 @@
-"""mIoU over the iterations, one panel a board: the whole training, and its end magnified."""
+"""The score over the iterations, one panel a board: the whole training, and its end magnified."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.leaderboard import Board, Row
 from bench.report.figures.measured import Curve, Curves, boards_note, finished, mean_curve, with_curves
 from bench.report.figures.style import (
     GREY,
-    Sheet,
+    FigureSheet,
     few_ticks,
     fitted,
     in_style,
@@ -24,6 +24,7 @@ from bench.report.figures.style import (
     saying,
     usual_range,
 )
+from bench.tasks.metric import Metric
 
 MOST_METHODS = 25
 NAMES = 2.9
@@ -33,7 +34,7 @@ _END = 0.7  # the magnified view begins at this share of the iterations
 
 
 @in_style
-def miou_over_steps(boards: Sequence[Board], curves: Mapping[str, Curves]) -> Figure:
+def score_over_steps(boards: Sequence[Board], curves: Mapping[str, Curves]) -> Figure:
     """Draw the mean over seeds as a line with markers, each seed as a thin line, the teacher as a dashed one.
 
     Args:
@@ -47,11 +48,11 @@ def miou_over_steps(boards: Sequence[Board], curves: Mapping[str, Curves]) -> Fi
     drawn = [_drawable(board, curves) for board in shown]
     heights = [max(2.7, 0.5 + 0.165 * len(rows)) for rows in drawn]
     names = name_width([row.label for rows in drawn for row, _ in rows] + _teachers(shown), NAMES)
-    sheet = Sheet(10.25 + names, sum(heights) + 0.95 * len(shown) + 0.2)
+    sheet = FigureSheet(10.25 + names, sum(heights) + 0.95 * len(shown) + 0.2)
     top = 0.1
     sheet.text(0.1, top - 0.05, boards_note(boards, len(shown)))
     for board, rows, height in zip(shown, drawn, heights, strict=True):
-        n_left_out = sum(row.miou_mean is not None for row in board.rows) - len(rows)
+        n_left_out = sum(row.score_mean is not None for row in board.rows) - len(rows)
         whole = sheet.axes(0.65, top + 0.4, 5.0, height)
         end = sheet.axes(6.25, top + 0.4, 2.7, height)
         title = fitted(board.title, 9.5, 10)
@@ -66,28 +67,30 @@ def _teachers(boards: Sequence[Board]) -> list[str]:
 
 
 def _drawable(board: Board, curves: Mapping[str, Curves]) -> list[tuple[Row, list[Curve]]]:
-    known = [(row, [seed.miou for seed in seeds if seed.miou]) for row, seeds in with_curves(board, curves)]
+    known = [(row, [seed.score for seed in seeds if seed.score]) for row, seeds in with_curves(board, curves)]
     return [(row, seeds) for row, seeds in known if seeds][:MOST_METHODS]
 
 
 def _panel(whole: Axes, end: Axes, board: Board, drawn: Sequence[tuple[Row, list[Curve]]]) -> None:
-    handles = [_draw(whole, end, row, seeds, position) for position, (row, seeds) in enumerate(drawn)]
-    labels = [f"{fitted(row.label, NAMES)}  {100 * (row.miou_mean or 0):.2f}" for row, _ in drawn]
+    metric = board.metric
+    shown = [(row, [_shown(metric, seed) for seed in seeds]) for row, seeds in drawn]
+    handles = [_draw(whole, end, row, seeds, position) for position, (row, seeds) in enumerate(shown)]
+    labels = [f"{fitted(row.label, NAMES)}  {metric.text(row.score_mean or 0)}" for row, _ in drawn]
     for axes, most in ((whole, 8), (end, 4)):
         few_ticks(axes, x=most)
         axes.set_xlabel("iteration")
         axes.grid()
-    _magnify(end, [mean_curve(seeds) for _, seeds in drawn])
+    _magnify(end, [mean_curve(seeds) for _, seeds in shown], metric.limit)
     teacher = board.teacher_row
-    if teacher and teacher.miou_mean is not None:
-        level = 100 * teacher.miou_mean
+    if teacher and teacher.score_mean is not None:
+        level = metric.shown(teacher.score_mean)
         for axes in (end, whole):
             line = axes.axhline(level, color="black", linestyle="--", linewidth=1.2)
         handles.insert(0, line)
-        labels.insert(0, f"{fitted(f'teacher {teacher.label}', NAMES)}  {level:.2f}")
-    whole.set_ylabel("mIoU (%)")
+        labels.insert(0, f"{fitted(f'teacher {teacher.label}', NAMES)}  {metric.text(teacher.score_mean)}")
+    whole.set_ylabel(metric.axis, parse_math=False)
     if handles:
-        legend(end, handles, labels, title="final mIoU (%)", bbox_to_anchor=(1.03, 1.0))
+        legend(end, handles, labels, title=f"final {metric.title}", bbox_to_anchor=(1.03, 1.0))
 
 
 def _draw(whole: Axes, end: Axes, row: Row, seeds: Sequence[Curve], position: int) -> Line2D:
@@ -95,24 +98,29 @@ def _draw(whole: Axes, end: Axes, row: Row, seeds: Sequence[Curve], position: in
     style, mean = line_style(row, position), mean_curve(seeds)
     for axes in (end, whole):
         if len(seeds) > 1:
-            each = [list(zip(*_percent(seed), strict=True)) for seed in seeds]
+            each = [sorted(seed.items()) for seed in seeds]
             axes.add_collection(LineCollection(each, colors=style["color"], linewidths=0.6, alpha=0.35))
-        (line,) = axes.plot(*_percent(mean), **style, markevery=max(1, len(mean) // 10))
+        (line,) = axes.plot(list(mean), list(mean.values()), **style, markevery=max(1, len(mean) // 10))
     return line
 
 
-def _magnify(axes: Axes, means: Sequence[Curve]) -> None:
-    """Limit a view to the last part of the training and to the scores of the means there, but for those far off."""
+def _magnify(axes: Axes, means: Sequence[Curve], limit: float) -> None:
+    """Limit a view to the last part of the training and to the scores of the means there, but for those far off.
+
+    Args:
+        axes: the view.
+        means: scores as shown.
+        limit: the noticeable difference, as shown.
+    """
     last = max((max(mean) for mean in means if mean), default=0)
     scores = [score for mean in means for iteration, score in mean.items() if iteration >= _END * last]
     axes.set_title("the end, magnified", fontsize=8.5, loc="right", color=GREY, pad=8)
     if scores and last:
-        low, high = usual_range([100 * score for score in scores], 0.5)
-        margin = max(0.06 * (high - low), 0.1)
+        low, high = usual_range(scores, limit / 10)
+        margin = max(0.06 * (high - low), limit / 50)
         axes.set_xlim(_END * last, last * 1.01)
         axes.set_ylim(low - margin, high + margin)
 
 
-def _percent(curve: Curve) -> tuple[list[int], list[float]]:
-    iterations = sorted(curve)
-    return iterations, [100 * curve[iteration] for iteration in iterations]
+def _shown(metric: Metric, curve: Curve) -> Curve:
+    return {iteration: metric.shown(curve[iteration]) for iteration in sorted(curve)}

@@ -14,7 +14,7 @@ from bench.leaderboard import Board, Row
 from bench.report.figures.curves import MOST_METHODS, NAMES
 from bench.report.figures.measured import Curve, Curves, boards_note, finished, mean_curve, with_curves
 from bench.report.figures.style import (
-    Sheet,
+    FigureSheet,
     few_ticks,
     fitted,
     in_style,
@@ -56,7 +56,7 @@ def loss_terms(boards: Sequence[Board], curves: Mapping[str, Curves]) -> Figure 
         return None
     heights = [_block_height(rows, lines) for _, rows, lines in blocks]
     names = name_width([row.label for _, rows, _ in blocks for row, _ in rows], NAMES)
-    sheet = Sheet(0.65 + _COLUMNS * (_WIDTH + _GAP) + 0.3 + names, sum(heights) + 0.2)
+    sheet = FigureSheet(0.65 + _COLUMNS * (_WIDTH + _GAP) + 0.3 + names, sum(heights) + 0.2)
     top = 0.1
     sheet.text(0.1, top - 0.05, boards_note(boards, len(blocks)))
     for (board, rows, lines), height in zip(blocks, heights, strict=True):
@@ -80,8 +80,10 @@ def _block_height(rows: Sequence[tuple[Row, list[Curves]]], lines: Lines) -> flo
     return max(n_rows * (_HEIGHT + _BELOW) + 0.25, 0.165 * len(rows) + 0.7) + 0.35
 
 
-def _block(sheet: Sheet, top: float, board: Board, rows: Sequence[tuple[Row, list[Curves]]], lines: Lines) -> None:
-    n_methods = sum(row.miou_mean is not None for row in board.rows) - len(rows)
+def _block(
+    sheet: FigureSheet, top: float, board: Board, rows: Sequence[tuple[Row, list[Curves]]], lines: Lines
+) -> None:
+    n_methods = sum(row.score_mean is not None for row in board.rows) - len(rows)
     title = fitted(board.title, 8.5, 10)
     left_out = not_drawn(n_methods, "methods") + not_drawn(len(lines) - MOST_TERMS, "terms")
     sheet.text(0.65, top, title + left_out, 10)

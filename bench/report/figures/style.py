@@ -21,8 +21,9 @@ from matplotlib.text import Text
 from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from bench.base.text import one_line
-from bench.leaderboard import BASELINE, Row
-from bench.report.columns import quantity
+from bench.leaderboard import Row
+from bench.matrix.baseline import BASELINE
+from bench.report.values import quantity
 
 Kind = Literal["png", "svg", "pdf"]
 KINDS: tuple[Kind, ...] = ("png", "svg", "pdf")
@@ -102,7 +103,7 @@ def render(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-class Sheet:
+class FigureSheet:
     """A figure on which things are placed in inches from its upper left corner.
 
     A layout solver would move axes to make room for texts; here texts are cut to the room there is, which takes a
@@ -130,7 +131,7 @@ class Sheet:
 
 def saying(sentence: str) -> Figure:
     """Return a figure that holds one sentence only."""
-    sheet = Sheet(8, 1)
+    sheet = FigureSheet(8, 1)
     sheet.text(4, 0.4, sentence, 10, ha="center")
     return sheet.figure
 
@@ -181,15 +182,16 @@ def legend(axes: Axes, handles: Sequence[Artist], labels: Sequence[str], **optio
     # Labels are put in afterwards: the legend itself drops those that begin with an underscore.
     numbers = [str(position) for position in range(len(handles))]
     made = axes.legend(handles, numbers, **{**placed, **looks, "handlelength": 3.5, **options})
+    made.get_title().set_parse_math(False)
     for text, label in zip(made.get_texts(), labels, strict=True):
         text.set_parse_math(False)
         text.set_text(label)
     return made
 
 
-def signed(points: float, digits: int = 2) -> str:
+def signed(value: float, digits: int = 2) -> str:
     """Return a number with its sign, a true minus sign, and none where it rounds to zero."""
-    text = f"{points:+.{digits}f}"
+    text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 

@@ -16,15 +16,16 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import Transform, offset_copy
 
 from bench.base.files import canonical
-from bench.leaderboard import BASELINE, Board, Row
+from bench.leaderboard import Board, Row
 from bench.leaderboard.protocols import dotted
+from bench.matrix.baseline import BASELINE
 from bench.report.figures.measured import boards_note, finished, seed_gains
 from bench.report.figures.style import (
     COLOURS,
     DASHES,
     MARKERS,
     SMALL,
-    Sheet,
+    FigureSheet,
     few_ticks,
     fitted,
     in_style,
@@ -33,6 +34,7 @@ from bench.report.figures.style import (
     plain,
     text_width,
 )
+from bench.tasks.metric import Metric
 
 MOST_PANELS = 18
 """Panels of one board."""
@@ -76,7 +78,7 @@ def hyperparameter_sweeps(boards: Sequence[Board]) -> Figure | None:
     if not blocks:
         return None
     heights = [sum(_line_heights(sweeps)) + 0.45 for _, sweeps in blocks]
-    sheet = Sheet(0.65 + _COLUMNS * (_WIDTH + _GAP) - 0.4, sum(heights) + 0.2)
+    sheet = FigureSheet(0.65 + _COLUMNS * (_WIDTH + _GAP) - 0.4, sum(heights) + 0.2)
     sheet.text(0.1, 0.05, boards_note(boards, len(blocks)))
     top = 0.2
     for (board, sweeps), height in zip(blocks, heights, strict=True):
@@ -142,7 +144,7 @@ def _entries(sweep: Sweep) -> int:
     return 0 if n == 1 else min(n, MOST_LINES)
 
 
-def _block(sheet: Sheet, top: float, board: Board, sweeps: Sequence[Sweep]) -> None:
+def _block(sheet: FigureSheet, top: float, board: Board, sweeps: Sequence[Sweep]) -> None:
     seeds = seed_gains(board)
     shown = sweeps[:MOST_PANELS]
     for line, height in enumerate(_line_heights(sweeps)):
@@ -154,20 +156,21 @@ def _block(sheet: Sheet, top: float, board: Board, sweeps: Sequence[Sweep]) -> N
             title = fitted(title, _WIDTH - text_width(left_out, 8.5), 8.5) + left_out
             sheet.text(left, upper - 0.25 - _ENTRY * _entries(sweep), title, 8.5)
             axes = sheet.axes(left, upper, _WIDTH, _HEIGHT)
-            _panel(axes, sweep, seeds)
+            _panel(axes, board.metric, sweep, seeds)
             if column == 0:
-                axes.set_ylabel(f"gain over {BASELINE} (points)")
+                unit = board.metric.difference_unit
+                axes.set_ylabel(f"gain over {BASELINE}" + (f" ({unit})" if unit else ""), parse_math=False)
         top += height
 
 
-def _panel(axes: Axes, sweep: Sweep, seeds: Mapping[str, Sequence[float]]) -> None:
+def _panel(axes: Axes, metric: Metric, sweep: Sweep, seeds: Mapping[str, Sequence[float]]) -> None:
     few_ticks(axes)
     axes.grid()
     axes.axhline(0, color="black", linewidth=1, zorder=1)
     handles = []
     for index, line in enumerate(list(sweep.lines.values())[:MOST_LINES]):
-        handles.append(_draw(axes, line, index, seeds))
-    axes.set_ylim(*_limits(list(sweep.lines.values())[:MOST_LINES], seeds))
+        handles.append(_draw(axes, metric, line, index, seeds))
+    axes.set_ylim(*_limits(metric, list(sweep.lines.values())[:MOST_LINES], seeds))
     _value_axis(axes, sweep.values)
     axes.set_xlabel(fitted(sweep.name, _WIDTH - 0.2, 8))
     axes.xaxis.label.set_parse_math(False)
@@ -176,35 +179,41 @@ def _panel(axes: Axes, sweep: Sweep, seeds: Mapping[str, Sequence[float]]) -> No
         legend(axes, handles, labels, loc="lower left", bbox_to_anchor=(-0.02, 1.02), labelspacing=0.25)
 
 
-def _limits(lines: Sequence[Mapping[float, Row]], seeds: Mapping[str, Sequence[float]]) -> tuple[float, float]:
+def _limits(
+    metric: Metric, lines: Sequence[Mapping[float, Row]], seeds: Mapping[str, Sequence[float]]
+) -> tuple[float, float]:
     """Return the range to draw: zero, all means and seeds, and of the intervals as much as that again."""
     rows = [row for line in lines for row in line.values()]
     points = [
         0.0,
-        *(100 * (row.gain_mean or 0) for row in rows),
+        *(metric.shown(row.gain_mean or 0) for row in rows),
         *(s for row in rows for s in seeds.get(row.label, ())),
     ]
     low, high = min(points), max(points)
-    reach = max(high - low, 0.1)
-    low = min(low, max(min((100 * row.gain_low for row in rows if row.gain_low is not None), default=low), low - reach))
-    ends = [100 * row.gain_high for row in rows if row.gain_high is not None]
+    least = metric.limit / 50
+    reach = max(high - low, least)
+    starts = [metric.shown(row.gain_low) for row in rows if row.gain_low is not None]
+    low = min(low, max(min(starts, default=low), low - reach))
+    ends = [metric.shown(row.gain_high) for row in rows if row.gain_high is not None]
     high = max(high, min(max(ends, default=high), high + reach))
-    margin = 0.06 * max(high - low, 0.1)
+    margin = 0.06 * max(high - low, least)
     return low - margin, high + margin
 
 
-def _draw(axes: Axes, line: Mapping[float, Row], index: int, seeds: Mapping[str, Sequence[float]]) -> Line2D:
+def _draw(
+    axes: Axes, metric: Metric, line: Mapping[float, Row], index: int, seeds: Mapping[str, Sequence[float]]
+) -> Line2D:
     colour = COLOURS[index % len(COLOURS)]
     dots: dict[str, Any]
     look: dict[str, Any]
-    means = [100 * (row.gain_mean or 0) for row in line.values()]
+    means = [metric.shown(row.gain_mean or 0) for row in line.values()]
     for value, row in line.items():
         own, aside = seeds.get(row.label, []), _aside(axes, 4 * index - 4)
         if len(own) > 1:
             dots = {"markersize": 3, "color": colour, "alpha": 0.5, "markeredgewidth": 0, "linestyle": "none"}
             axes.plot([value] * len(own), own, marker="o", **dots, transform=aside)
         if row.gain_low is not None and row.gain_high is not None:
-            low, high = 100 * row.gain_low, 100 * row.gain_high
+            low, high = metric.shown(row.gain_low), metric.shown(row.gain_high)
             look = {"color": colour, "linewidth": 1, "marker": "_", "markersize": 6, "zorder": 2}
             axes.plot([value, value], [low, high], **look, transform=_aside(axes, 4 * index))
     (drawn,) = axes.plot(

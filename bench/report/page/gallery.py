@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from bench.tasks.metric import Metric
+
 FOLDER, INDEX = "gallery", "gallery.json"
-SCHEMA = 1
+GALLERY_SCHEMA = 1
 BUDGET = 8_000_000
 """Bytes of all pictures together before base64, which adds a third."""
 MOST_PICTURES = 1200
@@ -24,7 +26,7 @@ _MIME = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".web
 
 
 @dataclass
-class Gallery:
+class PageGallery:
     """What the page shows of the gallery.
 
     Attributes:
@@ -39,11 +41,12 @@ class Gallery:
     problems: list[str] = field(default_factory=list)
 
 
-def read_gallery(run_folder: Path) -> Gallery | None:
+def read_gallery(run_folder: Path, metrics: Mapping[str, Metric]) -> PageGallery | None:
     """Read ``gallery/gallery.json`` and its pictures.
 
     Args:
         run_folder: the run.
+        metrics: the primary metric of each board, by its title.
 
     Returns:
         The gallery, without boards but with the problem where it cannot be used; None where the run has none.
@@ -53,33 +56,34 @@ def read_gallery(run_folder: Path) -> Gallery | None:
         return None
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if index["schema"] != SCHEMA:
-            return Gallery(problems=[f"{INDEX} has schema {index['schema']}, this version reads {SCHEMA}"])
-        boards = [_board(board) for board in index["boards"]]
+        if index["schema"] != GALLERY_SCHEMA:
+            return PageGallery(problems=[f"{INDEX} has schema {index['schema']}, this version reads {GALLERY_SCHEMA}"])
+        boards = [_board(board, metrics.get(str(board["board"]))) for board in index["boards"]]
         notes = [str(note) for note in index.get("notes") or []]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return Gallery(problems=[f"the gallery is not shown, {INDEX} cannot be read: {error!r}"])
-    gallery = Gallery(boards=boards, problems=notes)
+        return PageGallery(problems=[f"the gallery is not shown, {INDEX} cannot be read: {error!r}"])
+    gallery = PageGallery(boards=boards, problems=notes)
     _embed(folder.resolve(), gallery)
     gallery.boards = [board for board in gallery.boards if board["images"]]
     return gallery
 
 
-def _board(record: dict[str, Any]) -> dict[str, Any]:
+def _board(record: dict[str, Any], metric: Metric | None) -> dict[str, Any]:
     return {
         "board": str(record["board"]),
-        "images": [_image(image) for image in record["images"]],
+        "images": [_image(image, metric) for image in record["images"]],
         "legend": [_legend_entry(entry) for entry in record.get("legend") or []],
     }
 
 
-def _image(record: dict[str, Any]) -> dict[str, Any]:
-    miou = record.get("miou") or {}
+def _image(record: dict[str, Any], metric: Metric | None) -> dict[str, Any]:
+    # Galleries of versions that knew one task have the scores under the name of its metric.
+    scores = record.get("scores") or (metric and record.get(metric.key)) or {}
     return {
         "name": str(record["name"]),
         "kind": str(record.get("kind") or ""),
         "why": str(record.get("why") or ""),
-        "miou": {str(label): float(value) for label, value in miou.items() if value is not None},
+        "scores": {str(label): float(value) for label, value in scores.items() if value is not None},
         "panels": [
             {"label": str(panel["label"]), "file": str(panel["file"]), "error": panel.get("error") or None}
             for panel in record["panels"]
@@ -91,7 +95,7 @@ def _legend_entry(record: dict[str, Any]) -> dict[str, Any]:
     return {"name": str(record["name"]), "colour": [int(channel) for channel in record["colour"]][:3]}
 
 
-def _embed(folder: Path, gallery: Gallery) -> None:
+def _embed(folder: Path, gallery: PageGallery) -> None:
     """Replace file names by positions of data URIs, in a size at which all fit."""
     _leave_out_images(gallery)
     names = list(dict.fromkeys(_names(gallery)))
@@ -133,7 +137,7 @@ def _told(n_unreadable: int, n_full: int, n_shrunk: int, size: int, quality: int
     return said
 
 
-def _names(gallery: Gallery) -> Iterator[str]:
+def _names(gallery: PageGallery) -> Iterator[str]:
     for board in gallery.boards:
         for image in board["images"]:
             for panel in image["panels"]:
@@ -146,7 +150,7 @@ def _placed(panel: dict[str, Any], places: dict[str, int]) -> dict[str, Any]:
     return {"label": panel["label"], "file": places[panel["file"]], "error": places.get(str(panel["error"]))}
 
 
-def _leave_out_images(gallery: Gallery) -> None:
+def _leave_out_images(gallery: PageGallery) -> None:
     """Keep as many images a board as keep all pictures within the limit, the first of each kind first."""
     most = max((sum(1 + bool(p["error"]) for i in b["images"] for p in i["panels"]) for b in gallery.boards), default=0)
     per_board = MOST_PICTURES // max(len(gallery.boards), 1)

@@ -16,14 +16,17 @@ from bench import __version__
 from bench.base.errors import BenchError
 from bench.base.files import write_problem, write_text
 from bench.base.text import one_line
-from bench.leaderboard import BASELINE, Board, Plan, across_pairs
-from bench.report.columns import on_pair, percent
+from bench.leaderboard import Board, RecordedPlan, across_pairs
+from bench.matrix.baseline import BASELINE
 from bench.report.figures.measured import Curves, finished, read_curves
-from bench.report.page.columns import COLUMNS, points
-from bench.report.page.data import board_views, published_lines, script_data
+from bench.report.lines import on_pair
+from bench.report.page.data import script_data
+from bench.report.page.definitions import definitions
 from bench.report.page.gallery import read_gallery
-from bench.report.page.images import MOST_IMAGES, ImageScores
+from bench.report.page.images import MOST_IMAGES, ImageReader
 from bench.report.page.records import all_cells, environments, failures, protocols
+from bench.report.page.views import board_views, published_lines
+from bench.report.values import difference, within
 
 __all__ = ["FILE", "write_page"]
 
@@ -37,7 +40,7 @@ _STATES = ("done", "stale", "planned", "interrupted", "failed", "diverged", "cor
 
 def write_page(
     run_folder: Path,
-    plan: Plan,
+    plan: RecordedPlan,
     boards: Sequence[Board],
     problems: Sequence[str] = (),
     *,
@@ -73,7 +76,7 @@ def write_page(
 
 def page(
     run_folder: Path,
-    plan: Plan,
+    plan: RecordedPlan,
     boards: Sequence[Board],
     problems: Sequence[str] = (),
     *,
@@ -83,9 +86,9 @@ def page(
     """Return the text of the page; see :func:`write_page`."""
     cells = all_cells(boards)
     views = board_views(boards)
-    reader = ImageScores()
+    reader = ImageReader()
     images = [reader.of(view.board) for view in views]
-    gallery = read_gallery(run_folder)
+    gallery = read_gallery(run_folder, {board.title: board.metric for board in boards})
     found, newest = environments(cells)
     told, n_more = failures(cells)
     known_curves = read_curves(boards)[0] if curves is None else curves
@@ -98,7 +101,7 @@ def page(
             version=__version__,
             security=SECURITY,
             views=views,
-            columns=COLUMNS,
+            definitions=definitions(boards),
             across=across_pairs([view.board for view in views])[:MOST_ACROSS],
             published=[published_lines(view) for view in views],
             counts=_counts(cells),
@@ -147,8 +150,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "one_line": one_line, "points": points, "on_pair": on_pair}
-    environment.globals |= {"BASELINE": BASELINE}
+    environment.filters |= {"one_line": one_line}
+    environment.globals |= {"BASELINE": BASELINE, "difference": difference, "on_pair": on_pair, "within": within}
     return environment
 
 
@@ -185,7 +188,7 @@ def _banners(boards: Sequence[Board], cells: Sequence[dict[Any, Any]], problems:
 def _limits(
     boards: Sequence[Board],
     views: Sequence[Any],
-    reader: ImageScores,
+    reader: ImageReader,
     images: Sequence[Any],
 ) -> list[str]:
     """Return what the page leaves out to stay light."""

@@ -1,13 +1,13 @@
-/* IoU and gain of every class by method, as a table that is its own heat map. */
+/* Score and gain of every class by method, as a table that is its own heat map. */
 const MOST_CLASS_COLUMNS = 24;
 
 function drawClasses() {
-  const { names, rows, n_left_out: leftOut } = board().classes;
+  const { names, rows, n_left_out: leftOut, header, sign, digits } = board().classes;
   const box = byId("class-table");
   box.previousElementSibling.hidden = !rows.length;
   const what = byId("class-what").value;
   const shown = rows
-    .filter((row) => what === "iou" || row.gain.some((value) => value !== null))
+    .filter((row) => what === "score" || row.gain.some((value) => value !== null))
     .slice(0, MOST_CLASS_COLUMNS);
   if (!names.length || !shown.length) {
     box.replaceChildren(
@@ -26,7 +26,8 @@ function drawClasses() {
   const most = Math.max(0.01, ...all.map(Math.abs));
   const low = all.reduce((a, b) => Math.min(a, b), Infinity);
   const span = all.reduce((a, b) => Math.max(a, b), -Infinity) - low || 1;
-  const tone = (value) => heat(what === "gain" ? value / most : Math.max(0, (value - low) / span));
+  const height = (value) => (sign < 0 ? 1 - (value - low) / span : (value - low) / span);
+  const tone = (value) => heat(what === "gain" ? value / most : Math.max(0, height(value)));
   const head = el(
     "tr",
     {},
@@ -58,7 +59,7 @@ function drawClasses() {
             style: `background:${tone(value)}`,
             tip: { title: `${row.label}, ${name}`, lines: classTip(row, at) },
           },
-          what === "gain" ? signed(value, 1) : percent(value, 1),
+          what === "gain" ? signed(value, brief(digits)) : fixed(value, brief(digits)),
         );
       }),
     ),
@@ -66,7 +67,7 @@ function drawClasses() {
   const table = el(
     "table",
     { class: "grid class-grid" },
-    el("caption", { class: "hidden" }, `${what === "gain" ? "Gain" : "IoU"} by class and method`),
+    el("caption", { class: "hidden" }, `${what === "gain" ? "Gain" : header} by class and method`),
     el("thead", {}, head),
     el("tbody", {}, ...body),
   );
@@ -83,7 +84,7 @@ function drawClasses() {
       { class: "lead" },
       what === "gain"
         ? "Blue: better than none, orange: worse. Means over the seeds that both have."
-        : "The bluer, the higher. Means over the seeds; empty where a class is in neither labels nor predictions.",
+        : `The bluer, the ${sign < 0 ? "lower" : "higher"}. Means over the seeds; empty where a class has no score.`,
       more > 0 ? ` ${more} more methods are not shown.` : "",
     ),
   );
@@ -91,9 +92,21 @@ function drawClasses() {
 }
 
 function classTip(row, at) {
-  const lines = [["IoU (%)", percent(row.iou[at])]];
-  if (row.gain[at] !== null) lines.push(["Gain (points)", signed(row.gain[at])]);
+  const { title, unit, digits } = board().classes;
+  const lines = [[title, fixed(row.score[at], digits)]];
+  if (row.gain[at] !== null) lines.push([inUnit("Gain", unit), signed(row.gain[at], digits)]);
   return lines;
+}
+
+function classOptions() {
+  const { title, unit } = board().classes;
+  const entries = title
+    ? [
+        ["score", title],
+        ["gain", inUnit("Gain over none", unit)],
+      ]
+    : [];
+  options(byId("class-what"), entries, byId("class-what").value);
 }
 
 function filterClasses() {
@@ -104,4 +117,7 @@ function filterClasses() {
 
 byId("class-what").addEventListener("change", drawClasses);
 byId("class-filter").addEventListener("input", filterClasses);
-boardViews.push(drawClasses);
+boardViews.push(() => {
+  classOptions();
+  drawClasses();
+});

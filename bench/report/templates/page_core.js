@@ -25,9 +25,13 @@ const el = (tag, attributes, ...children) => make(null, tag, attributes, childre
 const svg = (tag, attributes, ...children) => make("http://www.w3.org/2000/svg", tag, attributes, children);
 
 const MINUS = "\u2212";
-const percent = (value, digits = 2) => (value === null || value === undefined ? "" : value.toFixed(digits));
+const fixed = (value, digits = 2) => (value === null || value === undefined ? "" : value.toFixed(digits));
 const signed = (value, digits = 2) =>
   value === null || value === undefined ? "" : (value < 0 ? MINUS : "+") + Math.abs(value).toFixed(digits);
+/** A digit less, where the table beside it tells all of them. */
+const brief = (digits) => Math.max(digits - 1, 0);
+/** A name with its unit in brackets, where there is one. */
+const inUnit = (name, unit) => (unit ? `${name} (${unit})` : name);
 const short = (text, most) => (text.length <= most ? text : text.slice(0, Math.max(most - 1, 1)) + "…");
 
 function quantity(value) {

@@ -1,4 +1,4 @@
-/* mIoU over the iterations: one small plot a method, on common axes, with the baseline behind it. */
+/* The score over the iterations: one small plot a method, on common axes, with the baseline behind it. */
 function meanCurve(seeds) {
   const sums = new Map();
   for (const seed of seeds)
@@ -23,7 +23,7 @@ function drawCurves() {
   const baseline = curves.rows.find((row) => row.kind === "baseline");
   const reference = baseline ? meanCurve(baseline.seeds) : null;
   const plots = curves.rows.map((row) =>
-    curvePlot(row, { last, low: Math.max(low, 0), high, reference, teacher: curves.teacher }),
+    curvePlot(row, { last, low: scores.some((score) => score < 0) ? low : Math.max(low, 0), high, reference, teacher: curves.teacher }),
   );
   const words = ["Bold: mean over the seeds. Thin: each seed."];
   if (baseline) words.push("Grey: none.");
@@ -41,13 +41,15 @@ function curvePlot(row, { last, low, high, reference, teacher }) {
   const line = (curve) =>
     curve.map(([x, y], at) => `${at ? "L" : "M"}${px(x).toFixed(1)} ${py(y).toFixed(1)}`).join("");
   const mean = meanCurve(row.seeds);
+  const { header, unit, digits } = board().metric;
+  const told = (value) => `${fixed(value, digits)} ${unit}`.trim();
   const end = mean.length ? mean[mean.length - 1] : null;
   const chart = svg("svg", {
     viewBox: `0 0 ${width} ${height}`,
     role: "img",
     tabindex: 0,
-    "aria-label": `${row.label}: mIoU over ${last} iterations${end ? `, ${percent(end[1])} % at the end` : ""}`,
-    tip: { title: row.label, lines: mean.slice(-6).map(([x, y]) => [`iteration ${x}`, `${percent(y)} %`]) },
+    "aria-label": `${row.label}: ${header} over ${last} iterations${end ? `, ${told(end[1])} at the end` : ""}`,
+    tip: { title: row.label, lines: mean.slice(-6).map(([x, y]) => [`iteration ${x}`, told(y)]) },
   });
   for (const value of ticks(low, high, 3, false)) {
     chart.append(
@@ -66,7 +68,7 @@ function curvePlot(row, { last, low, high, reference, teacher }) {
   return el(
     "figure",
     { class: "card" },
-    el("figcaption", {}, el("span", {}, row.label), el("span", {}, end ? percent(end[1]) : "")),
+    el("figcaption", {}, el("span", {}, row.label), el("span", {}, end ? fixed(end[1], digits) : "")),
     chart,
   );
 }

@@ -117,7 +117,8 @@ function drawStage(own) {
 }
 
 function imageFacts(image, legend) {
-  const scores = Object.entries(image.miou).sort((p, q) => q[1] - p[1]);
+  const { header, unit, sign, scale, digits } = board().metric;
+  const scores = Object.entries(image.scores).sort((p, q) => sign * (q[1] - p[1]));
   return el(
     "div",
     {},
@@ -126,7 +127,7 @@ function imageFacts(image, legend) {
     scores.length
       ? el(
           "div",
-          { class: "scroll", tabindex: 0, role: "region", "aria-label": "mIoU of this image" },
+          { class: "scroll", tabindex: 0, role: "region", "aria-label": `${header} of this image` },
           el(
             "table",
             { class: "plain" },
@@ -137,7 +138,7 @@ function imageFacts(image, legend) {
                 "tr",
                 {},
                 el("th", { scope: "col" }, "Method"),
-                el("th", { scope: "col", class: "num" }, "mIoU of the image (%)"),
+                el("th", { scope: "col", class: "num" }, inUnit(`${header} of the image`, unit)),
               ),
             ),
             el(
@@ -148,7 +149,7 @@ function imageFacts(image, legend) {
                   "tr",
                   {},
                   el("th", { scope: "row" }, short(panelName(label), 48)),
-                  el("td", { class: "num" }, percent(100 * value, 1)),
+                  el("td", { class: "num" }, fixed(scale * value, brief(digits))),
                 ),
               ),
             ),

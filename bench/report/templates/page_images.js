@@ -22,7 +22,8 @@ function imageDifferences() {
   const found = [];
   first.forEach((value, at) => {
     if (value === null || second[at] === null) return;
-    found.push({ name: names[at] || `image ${at + 1}`, a: value, b: second[at], by: value - second[at] });
+    const by = board().metric.sign * (value - second[at]);
+    found.push({ name: names[at] || `image ${at + 1}`, a: value, b: second[at], by });
   });
   return found.sort((p, q) => q.by - p.by);
 }
@@ -35,19 +36,21 @@ function drawImages() {
       el(
         "p",
         { class: "empty" },
-        "Scores of single images need the counts of two finished methods; this table has none.",
+        "Scores of single images need the records of two finished methods; this table has none.",
       ),
     );
     return;
   }
   const a = byId("image-a").value;
   const b = byId("image-b").value;
+  const { header, sign, digits, differenceUnit: unit } = board().metric;
+  const [more, less] = sign < 0 ? [b, a] : [a, b];
   const found = imageDifferences();
   const better = found.filter((image) => image.by > 0).length;
   const worse = found.filter((image) => image.by < 0).length;
   const mean = found.reduce((sum, image) => sum + image.by, 0) / (found.length || 1);
   const { n_images: total, n_methods_left_out: leftOut } = board().images;
-  const about = `${short(a, 60)} is better on ${better} images, worse on ${worse}, equal on ${found.length - better - worse}; mean difference ${signed(mean)} points.`;
+  const about = `${short(a, 60)} is better on ${better} images, worse on ${worse}, equal on ${found.length - better - worse}; mean difference ${`${signed(mean, digits)} ${unit}`.trim()}.`;
   const bars = differenceBars(found, about);
   box.replaceChildren(
     el(
@@ -64,7 +67,7 @@ function drawImages() {
       el(
         "figcaption",
         {},
-        `mIoU of each image, ${short(a, 40)} minus ${short(b, 40)}, in points, from the most improved to the worst. Move over the bars, or focus the plot and use the arrow keys.`,
+        `${header} of each image, ${short(more, 40)} minus ${short(less, 40)}${unit && `, in ${unit}`}, from the most improved to the worst. Move over the bars, or focus the plot and use the arrow keys.`,
       ),
     ),
     el(
@@ -139,14 +142,15 @@ function differenceBars(found, about) {
     const area = chart.getBoundingClientRect();
     const px = area.left + (x / width) * area.width;
     const image = found[at];
+    const { digits } = board().metric;
     showTip(
       chart,
       {
         title: image.name,
         lines: [
-          ["Difference", signed(image.by)],
-          [short(byId("image-a").value, 30), percent(image.a)],
-          [short(byId("image-b").value, 30), percent(image.b)],
+          ["Difference", signed(image.by, digits)],
+          [short(byId("image-a").value, 30), fixed(image.a, digits)],
+          [short(byId("image-b").value, 30), fixed(image.b, digits)],
           ["Place", `${at + 1} of ${found.length}`],
         ],
       },
@@ -168,14 +172,15 @@ function differenceBars(found, about) {
 }
 
 function imageList(title, images, a, b) {
+  const { digits, differenceUnit: unit } = board().metric;
   const rows = images.map((image) =>
     el(
       "tr",
       {},
       el("th", { scope: "row" }, short(image.name, 60)),
-      el("td", { class: "num" }, percent(image.a, 1)),
-      el("td", { class: "num" }, percent(image.b, 1)),
-      el("td", { class: "num" }, signed(image.by, 1)),
+      el("td", { class: "num" }, fixed(image.a, brief(digits))),
+      el("td", { class: "num" }, fixed(image.b, brief(digits))),
+      el("td", { class: "num" }, signed(image.by, brief(digits))),
     ),
   );
   const head = el(
@@ -184,7 +189,7 @@ function imageList(title, images, a, b) {
     el("th", { scope: "col" }, "Image"),
     el("th", { scope: "col", class: "num" }, short(a, 18)),
     el("th", { scope: "col", class: "num" }, short(b, 18)),
-    el("th", { scope: "col", class: "num" }, "Points"),
+    el("th", { scope: "col", class: "num" }, inUnit("Difference", unit)),
   );
   const table = images.length
     ? el(

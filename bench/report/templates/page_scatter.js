@@ -6,24 +6,29 @@ const AXES = {
   fps: { name: "Images a second (FPS)", best: "high", text: quantity },
   memory: { name: "Peak memory (MiB)", best: "low", text: quantity },
 };
-const HEIGHTS = { miou: "mIoU (%)", gain: "Gain over none (points)" };
+/** What can stand on the vertical axis: its name, and 1 where higher is better, -1 where lower is. */
+function heights() {
+  const { axis, sign, differenceUnit } = board().metric;
+  return { score: { name: axis, sign }, gain: { name: inUnit("Gain over none", differenceUnit), sign: 1 } };
+}
 
 function scatterPoints(x, y) {
   const alike = (other) =>
     other === board() || (other.dataset === board().dataset && other.protocol === board().protocol);
   const shown = byId("axis-all").checked ? boards.filter(alike) : [board()];
+  const { scale } = board().metric;
   const points = [];
   for (const from of shown) {
     for (const row of from.rows) {
       const place = row.values[x];
-      const height = y === "gain" && row.kind === "baseline" && row.values.miou !== null ? 0 : row.values[y];
+      const height = y === "gain" && row.kind === "baseline" && row.values.score !== null ? 0 : row.values[y];
       if (place === null || height === null || (byId("axis-log").checked && place <= 0)) continue;
       const ends = row.intervals[y];
       points.push({
         row,
         x: place,
-        y: 100 * height,
-        ends: ends ? ends.map((end) => 100 * end) : null,
+        y: scale * height,
+        ends: ends ? ends.map((end) => scale * end) : null,
         own: from === board(),
         pair: from.pair,
       });
@@ -32,11 +37,13 @@ function scatterPoints(x, y) {
   return points;
 }
 
-function paretoFront(points, best) {
+/** The points that no other beats; `up` is 1 where a higher point is better, -1 where a lower one is. */
+function paretoFront(points, best, up = 1) {
   const sign = best === "high" ? -1 : 1;
-  const ranked = points.filter((p) => p.row.kind !== "teacher").sort((a, b) => sign * (a.x - b.x) || b.y - a.y);
+  const ranked = points.filter((p) => p.row.kind !== "teacher").sort((a, b) => sign * (a.x - b.x) || up * (b.y - a.y));
   const front = [];
-  for (const point of ranked) if (!front.length || point.y > front[front.length - 1].y) front.push(point);
+  for (const point of ranked)
+    if (!front.length || up * (point.y - front[front.length - 1].y) > 0) front.push(point);
   return front;
 }
 
@@ -50,7 +57,7 @@ function pointShape(kind, x, y, attributes) {
 function axisOptions() {
   const has = (key) => board().rows.some((row) => row.values[key] !== null);
   const xs = Object.keys(AXES).filter(has);
-  const ys = Object.keys(HEIGHTS).filter(has);
+  const ys = Object.keys(heights()).filter(has);
   options(
     byId("axis-x"),
     xs.map((key) => [key, AXES[key].name]),
@@ -58,7 +65,7 @@ function axisOptions() {
   );
   options(
     byId("axis-y"),
-    ys.map((key) => [key, HEIGHTS[key]]),
+    ys.map((key) => [key, heights()[key].name]),
     byId("axis-y").value,
   );
   const others = boards.filter(
@@ -92,10 +99,11 @@ function drawScatter() {
   const chart = svg("svg", {
     viewBox: `0 0 ${width} ${height}`,
     role: "group",
-    "aria-label": `${HEIGHTS[y]} against ${AXES[x].name}`,
+    "aria-label": `${heights()[y].name} against ${AXES[x].name}`,
   });
   drawAxes(chart, frame, { x, y, log, px, py, low, high, bottom, top });
-  const front = paretoFront(points, AXES[x].best);
+  const up = heights()[y].sign;
+  const front = paretoFront(points, AXES[x].best, up);
   if (front.length > 1) chart.append(svg("path", { class: "front", d: frontPath(front, px, py) }));
   for (const p of points) {
     if (p.ends)
@@ -112,8 +120,8 @@ function drawScatter() {
   const labels = svg("g", {});
   const taken = [];
   // Those on the front are labelled first, and drawn last: they are what one looks for.
-  const ordered = [...points].sort((a, b) => front.includes(a) - front.includes(b) || a.y - b.y);
-  for (const p of ordered) chart.append(scatterPoint(p, px(p.x), py(p.y), front.includes(p), HEIGHTS[y], AXES[x]));
+  const ordered = [...points].sort((a, b) => front.includes(a) - front.includes(b) || up * (a.y - b.y));
+  for (const p of ordered) chart.append(scatterPoint(p, px(p.x), py(p.y), front.includes(p), heights()[y].name, AXES[x]));
   if (byId("axis-names").checked)
     for (const p of ordered.reverse())
       nameLabel(
@@ -140,7 +148,7 @@ function heightRange(points) {
     points.map((p) => p.y),
     0,
   );
-  const reach = Math.max(high - low, 1);
+  const reach = Math.max(high - low, board().metric.reach);
   const ends = points.flatMap((p) => p.ends || []).map((end) => Math.min(Math.max(end, low - reach), high + reach));
   return range([...points.map((p) => p.y), ...ends], 0.06);
 }
@@ -181,7 +189,7 @@ function drawAxes(chart, frame, { x, y, log, px, py, low, high, bottom, top }) {
     svg(
       "text",
       { class: "axis-name", x: 14, y: middle, "text-anchor": "middle", transform: `rotate(-90 14 ${middle})` },
-      HEIGHTS[y],
+      heights()[y].name,
     ),
   );
 }
@@ -201,7 +209,7 @@ function scatterPoint(p, x, y, onFront, heightName, axis) {
     tabindex: 0,
     role: "button",
     "data-name": p.own ? row.name : null,
-    "aria-label": `${row.label}${p.own ? "" : `, ${p.pair}`}: ${heightName} ${percent(p.y)}, ${axis.name} ${axis.text(p.x)}${onFront ? ", on the Pareto front" : ""}`,
+    "aria-label": `${row.label}${p.own ? "" : `, ${p.pair}`}: ${heightName} ${fixed(p.y, board().metric.digits)}, ${axis.name} ${axis.text(p.x)}${onFront ? ", on the Pareto front" : ""}`,
     tip: {
       title: row.label,
       lines: [...(p.own ? [] : [["Pair", p.pair]]), ...row.tip, ...(onFront ? [["Pareto front", "yes"]] : [])],

@@ -23,7 +23,7 @@ function sortable(table) {
       const rest = original.filter((row) => !row.classList.contains("teacher"));
       body.append(...pinned, ...sorted(rest, column, order, header.classList.contains("num")));
       table.classList.add("sorted");
-      tiers(body, header.dataset.col === "miou");
+      tiers(body, header.dataset.col === table.dataset.score);
       return undefined;
     });
   });

@@ -7,23 +7,13 @@ import unicodedata
 from collections.abc import Sequence
 
 from bench.base.text import one_line
-from bench.leaderboard import BASELINE, AcrossBoard, Board, Row, across_pairs
-from bench.report.columns import COLUMNS, NOT_DEFINED, Column, is_best, marks, mean_gain, name, on_pair
+from bench.leaderboard import AcrossBoard, Board, Row, across_pairs
+from bench.matrix.baseline import BASELINE
+from bench.report.columns import Column, filled
+from bench.report.lines import is_best, marks, mean_gain, name, on_pair
 from bench.report.notes import tier_notes
+from bench.report.values import within
 
-_HEADERS = (
-    "mIoU (%)",
-    "Gain [95 %]",
-    "p",
-    "Tier",
-    "Boundary IoU (%)",
-    "Params",
-    "MACs",
-    "FPS",
-    "Cost",
-    "Published",
-    "Unfinished",
-)
 _LONGEST_NAME, _LONGEST_NOTE = 44, 300
 _MOST_ROWS_OF_A_FLOAT = 30
 
@@ -91,8 +81,7 @@ def latex(boards: Sequence[Board]) -> str:
 
 
 def _table(board: Board, number: int) -> str:
-    chosen = [column for header in _HEADERS for column in COLUMNS if column.header == header]
-    columns = [c for c in chosen if any(c.text(row) not in ("", NOT_DEFINED) for row in board.shown)]
+    columns = filled(board, "latex")
     lines = [_line([_label(board, row), *(_value(board, c, row) for c in columns)]) for row in board.shown]
     if board.teacher_row:
         lines.insert(1, r"\midrule")
@@ -108,25 +97,29 @@ def _caption(board: Board) -> str:
     n = f"n = {told} seed{'' if told == '1' else 's'}" if seeds else "no finished cell"
     protocol = f"protocol {board.protocol}" if board.protocol else "protocol not recorded"
     warning = f" {board.watermark}." if board.watermark else ""
-    title = f"{board.dataset}, {board.pair}: mIoU mean ± standard deviation ({n}), {protocol}.{warning}"
-    return escape(title) + " Gain: paired by seed, in points, with 95\\,\\% interval; best tier in bold."
+    metric = board.metric
+    title = f"{board.dataset}, {board.pair}: {metric.header} mean ± standard deviation ({n}), {protocol}.{warning}"
+    gain = f"Gain: paired by seed{within(metric.difference_unit)}"
+    return f"{escape(title)} {escape(gain)}" + ", with 95\\,\\% interval; best tier in bold."
 
 
 def _across(across: AcrossBoard) -> str:
     heads = ["Method", *(escape(board.pair, 30) for board in across.boards), "Mean gain [95 \\% over pairs]"]
-    lines = []
+    lines, metric = [], across.metric
     for row in across.rows:
-        cells = [escape(f"{row.label} (mIoU)" if row.method == BASELINE else row.label, _LONGEST_NAME)]
+        label = f"{row.label} ({metric.header})" if row.method == BASELINE else row.label
+        cells = [escape(label, _LONGEST_NAME)]
         for board, found in zip(across.boards, row.rows, strict=True):
             cells.append(_pair_value(board, found))
-        lines.append(_line([*cells, _number(mean_gain(row))]))
-    caption = escape(f"{across.title}: gain over {BASELINE} in points. Best of several tiers of a pair in bold.")
+        lines.append(_line([*cells, _number(mean_gain(metric, row))]))
+    unit = f" in {metric.difference_unit}" if metric.difference_unit else ""
+    caption = escape(f"{across.title}: gain over {BASELINE}{unit}. Best of several tiers of a pair in bold.")
     label = f"tab:bench-pairs-{re.sub('[^0-9A-Za-z]', '-', f'{across.dataset}-{across.protocol}')}"
     return _placed("l" + "r" * (len(heads) - 1), _line(heads), lines, caption, label, [])
 
 
 def _pair_value(board: Board, row: Row | None) -> str:
-    text = _number(on_pair(row))
+    text = _number(on_pair(board.metric, row))
     return rf"\textbf{{{text}}}" if row and text and is_best(board, row) else text
 
 
@@ -138,7 +131,7 @@ def _label(board: Board, row: Row) -> str:
 
 def _value(board: Board, column: Column, row: Row) -> str:
     text = _number(column.text(row))
-    bold = column.header in ("mIoU (%)", "Tier") and is_best(board, row)
+    bold = "latex" in column.bold_in and is_best(board, row)
     return rf"\textbf{{{text}}}" if text and bold else text
 
 

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from bench.base.text import one_line
-from bench.leaderboard import BASELINE, AcrossBoard, Board, Plan, Row, across_pairs
-from bench.report.columns import Column, filled, is_best, marks, mean_gain, name, on_pair
+from bench.leaderboard import AcrossBoard, Board, RecordedPlan, Row, across_pairs
+from bench.matrix.baseline import BASELINE
+from bench.report.columns import Column, filled
+from bench.report.lines import is_best, marks, mean_gain, name, name_across, on_pair
 from bench.report.notes import facts, reading_notes, unfinished
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^[-+#=])|^(\d+)([.)])")
@@ -23,7 +25,9 @@ def escape(text: str, limit: int | None = None) -> str:
     return _SPECIAL.sub(lambda found: f"{found[2] or ''}\\{found[1] or found[3]}", plain)
 
 
-def markdown(plan: Plan, boards: Sequence[Board], problems: Sequence[str] = (), plots: Sequence[str] = ()) -> str:
+def markdown(
+    plan: RecordedPlan, boards: Sequence[Board], problems: Sequence[str] = (), plots: Sequence[str] = ()
+) -> str:
     """Return the whole report.
 
     Args:
@@ -70,7 +74,12 @@ def _section(board: Board) -> str:
 def _table(board: Board) -> str:
     columns = filled(board, "text")
     lines = [[_label(board, row), *(_cell(board, column, row) for column in columns)] for row in board.shown]
-    return _pipe(["Method", *(column.header for column in columns)], lines, [column.right for column in columns])
+    return _pipe(["Method", *(_header(board, column) for column in columns)], lines, [c.right for c in columns])
+
+
+def _header(board: Board, column: Column) -> str:
+    """Return what stands above a column; what a plug-in's metric is called can be any text."""
+    return escape(column.header) if board.scoring.metric(column.key) else column.header
 
 
 def _pipe(headers: Sequence[str], lines: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
@@ -85,15 +94,17 @@ def _across(across: AcrossBoard) -> str:
     headers = ["Method", *(escape(board.pair) for board in across.boards), "Mean gain [95 % over pairs]", "Pairs"]
     lines = [
         [
-            escape(f"{row.label} (mIoU, %)" if row.method == BASELINE else row.label),
+            escape(name_across(across, row)),
             *(_pair_cell(board, found) for board, found in zip(across.boards, row.rows, strict=True)),
-            mean_gain(row),
+            mean_gain(across.metric, row),
             str(row.n_pairs or ""),
         ]
         for row in across.rows
     ]
+    unit = escape(across.metric.difference_name)
     notes = [
-        f"Gain over {BASELINE} in percentage points, mean over the seeds; bold: best tier of its pair, if several.",
+        f"Gain over {BASELINE}{f' in {unit}' if unit else ''}, mean over the seeds; bold: best tier of its pair, if "
+        "several.",
         "Mean over the pairs that have a gain, with its Student-t interval over them; it takes them for a sample of "
         "pairs. Methods with fewer pairs stand below: their means are over other pairs.",
     ]
@@ -102,14 +113,14 @@ def _across(across: AcrossBoard) -> str:
 
 
 def _pair_cell(board: Board, row: Row | None) -> str:
-    text = on_pair(row)
+    text = on_pair(board.metric, row)
     return f"**{text}**" if row and text and is_best(board, row) else text
 
 
 def _cell(board: Board, column: Column, row: Row) -> str:
     """Return a value, the tier bold where it is the best; only words can hold anything that Markdown would read."""
     text = column.text(row) if column.right else escape(column.text(row))
-    return f"**{text}**" if column.header == "Tier" and is_best(board, row) else text
+    return f"**{text}**" if "text" in column.bold_in and is_best(board, row) else text
 
 
 def _label(board: Board, row: Row) -> str:

@@ -1,4 +1,4 @@
-"""Leaderboards as one long CSV with raw ratios; text that a spreadsheet would run gets a leading apostrophe."""
+"""Leaderboards as one long CSV with raw values; text that a spreadsheet would run gets a leading apostrophe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def long_table(boards: Sequence[Board]) -> pd.DataFrame:
-    """Return the rows of all boards, each with its dataset, pair and protocol; ratios in 0..1, not rounded."""
+    """Return the rows of all boards, each with its dataset, pair and protocol; as stored, not rounded."""
     frames = []
     for board in boards:
         frame = board.frame()
@@ -44,7 +44,8 @@ def csv(boards: Sequence[Board]) -> str:
     Text that a spreadsheet would take for a formula (it begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage
     return) gets a leading ``'``: strip it to have the name back. Numbers are left as they are.
     """
-    return str(long_table(boards).map(_inert).to_csv(index=False, lineterminator="\n"))
+    table = long_table(boards).map(_inert).rename(columns=_inert)
+    return str(table.to_csv(index=False, lineterminator="\n"))
 
 
 def _inert(value: Any) -> Any:

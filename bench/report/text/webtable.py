@@ -8,12 +8,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.base.text import one_line
-from bench.leaderboard import BASELINE, AcrossBoard, Board, Plan, across_pairs
-from bench.report.columns import filled, is_best, marks, mean_gain, name, on_pair
+from bench.leaderboard import AcrossBoard, Board, RecordedPlan, across_pairs
+from bench.report.columns import filled
+from bench.report.lines import is_best, marks, mean_gain, name, name_across, on_pair
 from bench.report.notes import facts, reading_notes, unfinished
 
 
-def web_table(plan: Plan, boards: Sequence[Board], problems: Sequence[str] = ()) -> str:
+def web_table(plan: RecordedPlan, boards: Sequence[Board], problems: Sequence[str] = ()) -> str:
     """Return the tables as an HTML document that loads nothing.
 
     Args:
@@ -48,8 +49,7 @@ def _board(board: Board) -> dict[str, Any]:
                 "name": name(board, row),
                 "marks": marks(board, row),
                 "teacher": row is board.teacher_row,
-                "best": is_best(board, row),
-                "cells": [column.text(row) for column in columns],
+                "cells": [(column.text(row), "text" in column.bold_in and is_best(board, row)) for column in columns],
             }
             for row in board.shown
         ],
@@ -62,12 +62,12 @@ def _board(board: Board) -> dict[str, Any]:
 def _across(across: AcrossBoard) -> dict[str, Any]:
     rows = [
         {
-            "name": f"{row.label} (mIoU, %)" if row.method == BASELINE else row.label,
+            "name": name_across(across, row),
             "cells": [
-                (on_pair(found), found is not None and is_best(board, found))
+                (on_pair(across.metric, found), found is not None and is_best(board, found))
                 for board, found in zip(across.boards, row.rows, strict=True)
             ],
-            "mean": mean_gain(row),
+            "mean": mean_gain(across.metric, row),
             "n": row.n_pairs or "",
         }
         for row in across.rows

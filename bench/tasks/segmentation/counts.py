@@ -65,6 +65,13 @@ class Counts(Evidence):
         different = sum(_differing(of_image(self, index), of_image(other, place)) for place, index in enumerate(images))
         return f"at least {different} of {int(other.count.sum())} pixels" if different else ""
 
+    def labels(self) -> np.ndarray:
+        """Return the (n_images, K) labelled pixels of every class."""
+        place = self.image.astype(np.int64) * self.num_classes + self.target.astype(np.int64)
+        size = self.n_images * self.num_classes
+        pixels = np.bincount(place, weights=self.count.astype(float), minlength=size)
+        return pixels.reshape(self.n_images, self.num_classes)
+
     def total(self) -> np.ndarray:
         """Return the K x K confusion matrix over all images, rows true, columns predicted."""
         matrix = np.zeros((self.num_classes, self.num_classes), dtype=np.int64)

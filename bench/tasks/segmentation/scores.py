@@ -82,16 +82,23 @@ SCORING = register_scoring(
             Metric(
                 "miou",
                 "mIoU",
-                "Mean intersection over union of the classes, from one confusion matrix over the whole split.",
+                "Mean over the classes of IoU = TP / (TP + FP + FN), from one confusion matrix over the whole split; "
+                f"{ABSENT_CLASS_POLICY}.",
                 importance=100,
             ),
-            Metric("macc", "mAcc", "Mean over the classes of the share of their pixels that are right.", importance=40),
+            Metric(
+                "macc",
+                "mAcc",
+                "Mean class accuracy: mean of TP / (TP + FN) over the classes found in the labels.",
+                importance=40,
+                shown_in=("text", "terminal", "page"),
+            ),
             Metric(
                 "pixel_accuracy",
                 "Pixel acc.",
-                "Share of the pixels that are right.",
+                "Share of the labelled pixels that are right.",
                 importance=28,
-                shown_in=("terminal", "page"),
+                shown_in=("terminal", "folded"),
             ),
             Metric(
                 "mean_boundary_iou",
@@ -103,7 +110,12 @@ SCORING = register_scoring(
         ),
         policy=f"one confusion matrix over the whole split, ignored pixels not counted; {ABSENT_CLASS_POLICY}",
         per_class=PER_CLASS,
-        extras={"n_classes_scored": "classes in the mean"},
+        per_image=(
+            "Mean of the IoU over the classes found in the image's labels or predictions, averaged over the seeds. "
+            "The mean of these over the images is not the mIoU of the split, which counts the pixels of all images "
+            "together."
+        ),
+        extras={"n_classes_scored": "of {n_classes} classes scored"},
         read=Counts.load,
         settings=SegmentationSettings,
     )

@@ -7,13 +7,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.leaderboard.statistics import (
-    ImageCounts,
     Resampled,
     Resamples,
     bootstrap,
     image_difference,
     image_interval,
-    resampled_miou,
+    resampled,
 )
 from bench.tasks.segmentation.counts import Counts
 from bench.tasks.segmentation.scores import scores
@@ -26,8 +25,8 @@ def confusions(n_images: int, n_classes: int, seed: int, share: float = 0.3) -> 
     return generator.integers(1, 500, shape) * (generator.random(shape) < share)
 
 
-def reduced(matrices: np.ndarray) -> ImageCounts:
-    return ImageCounts.of(Counts.from_dense(matrices))
+def reduced(matrices: np.ndarray) -> Counts:
+    return Counts.from_dense(matrices)
 
 
 def miou_of(matrix: np.ndarray) -> float | None:
@@ -40,12 +39,12 @@ def miou_of(matrix: np.ndarray) -> float | None:
 def test_the_split_scores_what_the_leaderboard_scores(n: int, k: int, seed: int, share: float) -> None:
     matrices = confusions(n, k, seed, share)
     expected = miou_of(matrices.sum(axis=0))
-    assert reduced(matrices).miou() == (None if expected is None else pytest.approx(expected))
+    assert reduced(matrices).primary() == (None if expected is None else pytest.approx(expected))
 
 
 def test_every_draw_scores_its_images_as_often_as_they_were_drawn() -> None:
     matrices, draws = confusions(7, 4, 1, 0.05), Resamples(7, 200, seed=3)
-    values = resampled_miou([reduced(matrices)], draws).values
+    values = resampled([reduced(matrices)], draws).values
     times = np.vstack(list(draws.blocks()))
     assert times.shape == (200, 7)
     assert (times.sum(axis=1) == 7).all()
@@ -58,7 +57,7 @@ def test_a_class_that_a_draw_has_not_is_left_out_of_its_mean() -> None:
     matrices = np.zeros((2, 2, 2), dtype=int)
     matrices[0] = [[8, 2], [0, 0]]  # class 1 is only predicted, wrongly: IoU .8 and 0
     matrices[1] = [[6, 0], [0, 0]]  # class 1 is absent: IoU 1
-    values = resampled_miou([reduced(matrices)], Resamples(2, 100)).values
+    values = resampled([reduced(matrices)], Resamples(2, 100)).values
     assert set(np.round(values, 6)) == {0.4, 1.0, round(14 / 16 / 2, 6)}
 
 
@@ -90,15 +89,15 @@ def test_many_images_are_drawn_in_blocks_of_bounded_size() -> None:
 def test_seeds_are_averaged_within_a_draw() -> None:
     draws = Resamples(9, 100)
     first, second = (reduced(confusions(9, 3, seed)) for seed in (1, 2))
-    both = resampled_miou([first, second], draws)
-    alone = [resampled_miou([cell], draws) for cell in (first, second)]
+    both = resampled([first, second], draws)
+    alone = [resampled([cell], draws) for cell in (first, second)]
     assert both.values == pytest.approx(np.mean([one.values for one in alone], axis=0))
-    assert both.miou == pytest.approx(np.mean([one.miou for one in alone]))
+    assert both.score == pytest.approx(np.mean([one.score for one in alone]))
 
 
 def test_a_method_does_not_differ_from_itself_and_swapping_turns_the_interval() -> None:
     draws = Resamples(30, 400)
-    first, second = (resampled_miou([reduced(confusions(30, 5, seed))], draws) for seed in (1, 2))
+    first, second = (resampled([reduced(confusions(30, 5, seed))], draws) for seed in (1, 2))
     same = image_difference(first, first)
     assert same.interval is not None
     assert (same.estimate, same.interval.low, same.interval.high, same.se) == (0, 0, 0, 0)
@@ -114,10 +113,10 @@ def test_pairing_makes_the_interval_of_a_difference_narrower_than_independent_dr
     first = hard_and_easy(generator, 200, 0.0)
     second = first.copy()
     second[:, 0, 0] += 20
-    paired = image_difference(*[resampled_miou([reduced(m)], Resamples(200, 500)) for m in (first, second)])
+    paired = image_difference(*[resampled([reduced(m)], Resamples(200, 500)) for m in (first, second)])
     apart = image_difference(
-        resampled_miou([reduced(first)], Resamples(200, 500)),
-        Resampled(0.5, resampled_miou([reduced(second)], Resamples(200, 500, seed=1)).values, Resamples(200, 500)),
+        resampled([reduced(first)], Resamples(200, 500)),
+        Resampled(0.5, resampled([reduced(second)], Resamples(200, 500, seed=1)).values, Resamples(200, 500)),
     )
     assert (paired.se or 0) < 0.3 * (apart.se or 0)
 
@@ -144,18 +143,18 @@ def test_the_interval_covers_the_difference_of_the_population() -> None:
     draws = Resamples(n_images, 500)
     covered = []
     for seed in range(simulations):
-        result = image_difference(*[resampled_miou([reduced(m)], draws) for m in pair(n_images, seed)])
+        result = image_difference(*[resampled([reduced(m)], draws) for m in pair(n_images, seed)])
         assert result.interval is not None
         covered.append(result.interval.low <= truth <= result.interval.high)
     assert np.mean(covered) == pytest.approx(0.95, abs=0.03)
 
 
 def test_nothing_is_claimed_where_nothing_can_be_told() -> None:
-    unscored = resampled_miou([reduced(np.zeros((4, 3, 3), dtype=int))], Resamples(4, 50))
-    scored = resampled_miou([reduced(confusions(4, 3, 1))], Resamples(4, 50))
+    unscored = resampled([reduced(np.zeros((4, 3, 3), dtype=int))], Resamples(4, 50))
+    scored = resampled([reduced(confusions(4, 3, 1))], Resamples(4, 50))
     for result in (image_interval(unscored), image_difference(scored, unscored)):
         assert (result.estimate, result.interval, result.se) == (None, None, None)
-    single = image_interval(resampled_miou([reduced(confusions(1, 3, 1))], Resamples(1, 50)))
+    single = image_interval(resampled([reduced(confusions(1, 3, 1))], Resamples(1, 50)))
     assert single.estimate is not None
     assert single.interval is None
 
@@ -163,24 +162,24 @@ def test_nothing_is_claimed_where_nothing_can_be_told() -> None:
 def test_a_draw_of_unscored_images_alone_is_left_out() -> None:
     matrices = np.zeros((2, 2, 2), dtype=int)
     matrices[0] = [[3, 1], [0, 4]]
-    resampled = resampled_miou([reduced(matrices)], Resamples(2, 60))
-    assert np.isnan(resampled.values).any()
-    result = image_interval(resampled)
+    drawn = resampled([reduced(matrices)], Resamples(2, 60))
+    assert np.isnan(drawn.values).any()
+    result = image_interval(drawn)
     assert result.interval is not None
-    assert (result.interval.low, result.interval.high) == pytest.approx((resampled.miou, resampled.miou))
+    assert (result.interval.low, result.interval.high) == pytest.approx((drawn.score, drawn.score))
 
 
 def test_what_does_not_belong_together_is_refused() -> None:
     cell, draws = reduced(confusions(4, 3, 1)), Resamples(4, 10)
     with pytest.raises(ValueError, match="draws of 4"):
-        resampled_miou([], draws)
+        resampled([], draws)
     with pytest.raises(ValueError, match="images"):
-        resampled_miou([cell, reduced(confusions(5, 3, 1))], draws)
-    with pytest.raises(ValueError, match="classes"):
-        resampled_miou([cell, reduced(confusions(4, 2, 1))], draws)
+        resampled([cell, reduced(confusions(5, 3, 1))], draws)
+    with pytest.raises(ValueError, match="labels of different shapes"):
+        resampled([cell, reduced(confusions(4, 2, 1))], draws)
     with pytest.raises(ValueError, match="same draws"):
-        image_difference(resampled_miou([cell], draws), resampled_miou([cell], Resamples(4, 10, seed=1)))
+        image_difference(resampled([cell], draws), resampled([cell], Resamples(4, 10, seed=1)))
     with pytest.raises(ValueError, match="confidence"):
-        image_interval(resampled_miou([cell], draws), 95)
+        image_interval(resampled([cell], draws), 95)
     with pytest.raises(ValueError, match="resamples"):
         Resamples(0)

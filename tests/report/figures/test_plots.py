@@ -8,14 +8,14 @@ from matplotlib.figure import Figure
 
 from bench.leaderboard import Board, leaderboard, load
 from bench.report.figures.curves import MOST_METHODS
-from bench.report.figures.plots import miou_over_steps, read_curves, render
+from bench.report.figures.plots import read_curves, render, score_over_steps
 from tests.run_builder import TEACHER_SCORE, RunBuilder
 
 
 def figure_of(builder: RunBuilder) -> tuple[Figure, list[Board]]:
     boards = leaderboard(load(builder.run))
     curves, _ = read_curves(boards)
-    return miou_over_steps(boards, curves), boards
+    return score_over_steps(boards, curves), boards
 
 
 def legend_of(figure: Figure) -> list[str]:
@@ -107,6 +107,6 @@ def test_hostile_labels_are_drawn_as_they_are(tmp_path: Path, label: str) -> Non
 
 
 def test_nothing_to_draw_is_written_on_the_figure() -> None:
-    figure = miou_over_steps([], {})
+    figure = score_over_steps([], {})
     assert "no cell has finished" in figure.texts[0].get_text()
     assert render(figure, "png").startswith(b"\x89PNG")

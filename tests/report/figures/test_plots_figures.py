@@ -22,13 +22,16 @@ from bench.report.figures.classes import MOST_CLASSES, class_heat_map
 from bench.report.figures.gains import gains
 from bench.report.figures.losses import loss_terms
 from bench.report.figures.measured import MOST_BOARDS
-from bench.report.figures.plots import NAMES, figures, read_curves, write_plots
+from bench.report.figures.plots import figures, read_curves, write_plots
 from bench.report.figures.style import KINDS, fitted, plain, render, signed, styled, text_width, usual_range
 from bench.report.figures.sweeps import find_sweeps, hyperparameter_sweeps
-from bench.report.figures.tradeoff import Model, front, miou_over_cost, spread
+from bench.report.figures.tradeoff import Point, front, score_over_cost, spread
 from bench.store.folders import HISTORY
+from bench.tasks.segmentation.scores import SCORING
 from tests import run_builder
 from tests.run_builder import RunBuilder
+
+NAMES = ("gains", "miou_over_cost", "miou_over_steps", "loss_terms", "class_gains", "hyperparameters")
 
 HOSTILE = [
     "_hidden",
@@ -221,8 +224,8 @@ def test_a_method_far_off_is_an_arrow_at_the_edge(tmp_path: Path) -> None:
     assert "−48.00" in [text.get_text() for text in figure.texts]  # noqa: RUF001
 
 
-def model(miou: float, params: float | None, fps: float | None = None) -> Model:
-    return Model(Row("m", "m", miou_mean=miou, params=params, fps=fps), "small")
+def model(score: float, params: float | None, fps: float | None = None) -> Point:
+    return Point(Row("m", "m", score_mean=score, params=params, fps=fps), SCORING.primary, "small")
 
 
 def test_the_front_holds_the_models_that_none_beats() -> None:
@@ -238,7 +241,7 @@ def test_names_keep_their_scores_order_at_the_height_of_the_points(tmp_path: Pat
     builder = RunBuilder(tmp_path)
     for index in range(12):
         builder.done("none" if index == 0 else f"m{index:02}", 0.5 + 0.0001 * index)
-    figure = miou_over_cost(leaderboard(load(builder.run)))
+    figure = score_over_cost(leaderboard(load(builder.run)))
     assert figure is not None
     names = [
         text for text in figure.texts if text.get_text().split()[0] in {"teacher", "none"} or text.get_text()[0] == "m"
@@ -257,7 +260,7 @@ def test_baseline_of_two_pairs_is_one_point(tmp_path: Path) -> None:
     builder.done("none", 0.5)
     for teacher in ("big", "huge"):
         builder.done("kd", 0.6, teacher=teacher)
-    figure = miou_over_cost(leaderboard(load(builder.run)))
+    figure = score_over_cost(leaderboard(load(builder.run)))
     assert figure is not None
     texts = sorted(text.get_text() for text in figure.texts[1:])
     assert texts == [
@@ -273,7 +276,7 @@ def test_speeds_of_other_settings_are_left_out_and_told(tmp_path: Path) -> None:
     builder = RunBuilder(tmp_path)
     for student, device in (("a", "cpu: one"), ("b", "cpu: one"), ("c", "gpu: two")):
         builder.done("none", 0.5, student=student, device=device)
-    figure = miou_over_cost(leaderboard(load(builder.run)))
+    figure = score_over_cost(leaderboard(load(builder.run)))
     assert figure is not None
     assert figure.axes[2].get_xlabel() == "FPS (32-true, batch of 1)\ncpu: one\n1 timed elsewhere left out"
 

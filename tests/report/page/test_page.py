@@ -19,11 +19,11 @@ from PIL import Image
 
 from bench.base.errors import BenchError
 from bench.base.files import write_json
-from bench.leaderboard import read_plan
+from bench.leaderboard import PaperScore, read_plan
 from bench.report.page import page as page_module
-from bench.report.page.data import MOST_ROWS, board_views
 from bench.report.page.gallery import BUDGET, read_gallery
 from bench.report.page.page import FILE, SECURITY, embedded, write_page
+from bench.report.page.views import MOST_ROWS, board_views
 from bench.store.folders import COUNTS, HISTORY, RESULT
 from bench.tasks.segmentation.counts import Counts
 from bench.tasks.segmentation.draws import ImageCounts
@@ -133,7 +133,7 @@ def test_data_holds_what_the_boards_hold(builder: RunBuilder, text: str) -> None
     for entry, board in zip(data, boards, strict=True):
         by_name = {row["name"]: row for row in entry["rows"] if row["kind"] != "teacher"}
         for row in board.rows:
-            assert by_name[row.label]["values"]["miou"] == row.miou_mean
+            assert by_name[row.label]["values"]["score"] == row.score_mean
             if row.gain_low is not None:
                 assert by_name[row.label]["intervals"]["gain"] == [row.gain_low, row.gain_high]
         assert entry["classes"]["names"] == page_run.CLASSES
@@ -145,8 +145,8 @@ def test_scores_of_classes_are_means_over_the_seeds(builder: RunBuilder, text: s
     board = boards_of(builder)[0]
     cells = board.cells[(board.cells["row"] == "kd") & (board.cells["state"] == "done")]
     line = next(row for row in data[0]["classes"]["rows"] if row["label"] == "kd")
-    mean = sum(iou["road"] for iou in cells["iou"]) / len(cells)
-    assert line["iou"][page_run.CLASSES.index("road")] == round(100 * mean, 2)
+    mean = sum(iou["road"] for iou in cells["per_class"]) / len(cells)
+    assert line["score"][page_run.CLASSES.index("road")] == round(100 * mean, 2)
 
 
 def test_scores_of_images_are_means_over_the_seeds_of_their_own_miou(builder: RunBuilder, text: str) -> None:
@@ -311,7 +311,7 @@ def test_gallery_is_embedded(builder: RunBuilder, text: str) -> None:
 
 
 def test_absent_gallery_is_no_problem(tmp_path: Path) -> None:
-    assert read_gallery(tmp_path) is None
+    assert read_gallery(tmp_path, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_absent_gallery_is_no_problem(tmp_path: Path) -> None:
 def test_broken_gallery_is_told(tmp_path: Path, index: str) -> None:
     (tmp_path / "gallery").mkdir()
     (tmp_path / "gallery" / "gallery.json").write_text(index)
-    gallery = read_gallery(tmp_path)
+    gallery = read_gallery(tmp_path, {})
     assert gallery is not None
     assert gallery.boards == []
     assert len(gallery.problems) == 1
@@ -335,7 +335,7 @@ def test_gallery_takes_pictures_from_its_own_folder_only(tmp_path: Path) -> None
     panels = [{"label": str(place), "file": name, "error": None} for place, name in enumerate(names)]
     boards = [{"board": "b", "images": [{"name": "i", "panels": panels}]}]
     write_json(tmp_path / "gallery" / "gallery.json", {"schema": 1, "boards": boards, "legend": []})
-    gallery = read_gallery(tmp_path)
+    gallery = read_gallery(tmp_path, {})
     assert gallery is not None
     assert [panel["label"] for panel in gallery.boards[0]["images"][0]["panels"]] == ["0"]
     assert gallery.problems == ["pictures that are missing or cannot be read: 6"]
@@ -345,7 +345,7 @@ def test_large_pictures_are_shrunk_until_all_fit(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("bench.report.page.gallery.BUDGET", 60_000)
     monkeypatch.setattr("bench.report.page.gallery.MOST_PICTURES", 20)
     add_gallery(tmp_path, ["a", "b"], methods=["none", "kd"], n_images=4, side=240)
-    gallery = read_gallery(tmp_path)
+    gallery = read_gallery(tmp_path, {})
     assert gallery is not None
     assert 0 < sum(len(picture) * 3 // 4 for picture in gallery.pictures) <= 60_000
     assert {len(board["images"]) for board in gallery.boards} == {1}
@@ -407,10 +407,8 @@ def test_many_boards_are_limited_and_told(tmp_path: Path, monkeypatch: pytest.Mo
 def test_published_values_tell_their_source(builder: RunBuilder) -> None:
     from dataclasses import replace
 
-    from bench.leaderboard import Published
-
     boards = boards_of(builder)
-    value = Published(0.7137, "mIoU", "A Paper <2020>", "table 3", "with 40k steps", gap=-0.051)
+    value = PaperScore(0.7137, "mIoU", "A Paper <2020>", "table 3", "with 40k steps", gap=-0.051)
     rows = tuple(replace(row, published=(value,)) if row.label == "kd" else row for row in boards[0].rows)
     path = write_page(builder.run.path, read_plan(builder.run), [replace(boards[0], rows=rows), *boards[1:]])
     page = path.read_text(encoding="utf-8")

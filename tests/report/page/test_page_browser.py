@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.report.page.page import FILE
+from tests.depth_run import depth_run, with_errors
 from tests.report.page.page_run import METHODS, add_gallery, boards_of, fill, written
 from tests.run_builder import RunBuilder
 
@@ -199,6 +201,49 @@ def test_pareto_front_holds_what_nothing_beats(visit: Visit) -> None:
         }"""
     )
     assert found == [[[1, 30], [3, 40], [5, 50]], [[5, 50]]]
+
+
+@pytest.fixture
+def of_errors(browser: Any, tmp_path: Path) -> Iterator[Visit]:
+    made = depth_run(tmp_path / "run")
+    images = np.linspace(0.2, 0.4, 12)
+    for method, error, cost in (("none", 0.5, 10.0), ("kd", 0.4, 12.0), ("cwd", 0.6, 15.0), ("mgd", 0.35, 30.0)):
+        with_errors(made.done(method, error, train_s=cost), error * images)
+    visited = Visit(browser, written_page(made))
+    yield visited
+    visited.page.close()
+    assert visited.said == []
+
+
+def written_page(builder: RunBuilder) -> Path:
+    builder.plan()
+    written(builder)
+    return builder.run.path / FILE
+
+
+def test_an_error_is_shown_in_its_unit_and_the_front_holds_the_lowest(of_errors: Visit) -> None:
+    page = of_errors.page
+    assert page.locator("#axis-y option").all_inner_texts() == ["RMSE (m), lower is better", "Gain over none (m)"]
+    on_front = page.eval_on_selector_all(".on-front[data-name]", "nodes => nodes.map(node => node.dataset.name)")
+    assert sorted(on_front) == ["kd", "mgd", "none"]
+    page.locator("#axis-y").select_option("gain")
+    on_front = page.eval_on_selector_all(".on-front[data-name]", "nodes => nodes.map(node => node.dataset.name)")
+    assert sorted(on_front) == ["kd", "mgd", "none"]
+
+
+def test_classes_and_images_of_an_error_are_better_where_it_is_lower(of_errors: Visit) -> None:
+    page = of_errors.page
+    assert page.locator("#class-what option").all_inner_texts() == ["RMSE (m)", "Gain over none (m)"]
+    assert "The bluer, the lower." in page.locator("#class-table").inner_text()
+    page.locator("#image-a").select_option("kd")
+    text = page.locator("#image-view").inner_text()
+    assert "kd is better on 12 images, worse on 0" in text
+    assert "RMSE of each image, none minus kd, in m, from the most improved to the worst" in text
+    page.locator("#image-a").select_option("cwd")
+    assert "cwd is better on 0 images, worse on 12" in page.locator("#image-view").inner_text()
+    assert page.locator("#curve-view figure").first.locator("svg").get_attribute("aria-label") == (
+        "none: RMSE over 900 iterations, 0.500 m at the end"
+    )
 
 
 def test_classes_show_gains_and_sort(visit: Visit) -> None:

@@ -1,0 +1,3 @@
+"""The name of the method that every gain is measured against."""
+
+BASELINE = "none"
