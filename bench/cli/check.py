@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.base.errors import EXIT_DONE, BenchError, NotComparable
 from bench.cli.screen.terminal import console, say
-from bench.leaderboard.thresholds import METRICS, Threshold, parse
+
+if TYPE_CHECKING:
+    from bench.leaderboard.thresholds import Threshold
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A result folder, such as results/quick.")]
 
@@ -24,7 +26,7 @@ def check(
         list[str] | None,
         typer.Option(
             metavar="EXPR",
-            help=f"Fail where a difference in points does this, as in 'miou < -1.0'; of {', '.join(METRICS)}. "
+            help="Fail where the difference of a metric in points does this, as in 'miou < -1.0' or 'gain < 0'. "
             "Repeatable. Without one, a row with a single common seed fails below -5 points of mIoU.",
         ),
     ] = None,
@@ -83,6 +85,8 @@ def _level(alpha: float) -> float:
 
 
 def _thresholds(texts: list[str]) -> list[Threshold]:
+    from bench.leaderboard.thresholds import parse
+
     found: list[Threshold] = []
     problems: list[str] = []
     for text in texts:

@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.base.errors import BenchError, describe_error
-from bench.base.options import defaults
 from bench.base.registry import Entry, discover, students, teachers
 from bench.method import OutputSpec, TapSpec
 from bench.models.base import build_model, count_parameters, output_spec
@@ -41,7 +40,7 @@ def facts(name: str, num_classes: int, size: tuple[int, int]) -> Facts:
     Raises:
         BenchError: unknown, or it cannot be built.
     """
-    model = build_model(name, num_classes, defaults(students.get(name).builder), device="meta")
+    model = build_model(name, num_classes, students.get(name).options.defaults(), device="meta")
     total = sum(parameter.numel() for parameter in model.parameters())
     return Facts(count_parameters(model), total, count_flops(model, size) / 2, output_spec(model, size))
 
@@ -98,7 +97,7 @@ def _row(entry: Entry, num_classes: int, size: tuple[int, int], device: torch.de
     yield _tap(found.spec.embedding) if found.spec.embedding else "-"
     yield ", ".join(_tap(stage) for stage in found.spec.stages)
     if device is not None:
-        model = build_model(entry.name, num_classes, defaults(entry.builder))
+        model = build_model(entry.name, num_classes, entry.options.defaults())
         yield f"{measure(model, size, device)['latency_ms_p50']:.1f} ms"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from rich.console import Console
@@ -57,9 +56,8 @@ def print_entry(kind: str | None, name: str, console: Console) -> None:
         known = [known for registry in registries for known in registry.names()]
         raise BenchError(unknown(kind.rstrip("s") if kind else "name", name, known))
     for part in entry.members:
-        module = inspect.getmodule(part.builder)
-        for text in (f"{part.name} ({part.origin})", inspect.getdoc(module), inspect.getdoc(part.builder)):
-            console.print(f"{text or ''}\n", markup=False, highlight=False, soft_wrap=True)
+        for text in (f"{part.name} ({part.origin})", part.definition.module_doc, part.definition.doc):
+            console.print(f"{text}\n", markup=False, highlight=False, soft_wrap=True)
     for option, type_, default in entry.options.describe():
         console.print(f"  {option}: {type_} = {default}", markup=False, highlight=False)
 
