@@ -27,6 +27,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from bench.method import (
+    EVERY_TASK,
     Batch,
     Method,
     NonNegative,
@@ -59,6 +60,7 @@ def attention_distance(student_map: Tensor, teacher_map: Tensor) -> Tensor:
 class AT(Method):
     """Attention transfer of the embedding (Zagoruyko and Komodakis, ICLR 2017, arXiv 1612.03928)."""
 
+    tasks = EVERY_TASK
     taps = ("embedding",)
 
     def __init__(self, pair: Pair, *, weight: NonNegative = 1e4 / CIRKD_POSITIONS) -> None:

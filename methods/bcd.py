@@ -54,6 +54,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
 from bench.method import (
+    EVERY_TASK,
     Batch,
     Fraction,
     Ge,
@@ -252,6 +253,7 @@ def decay(step: Step) -> float:
 class BCD(Method):
     """Boundaries and relations of all stages (Zhang et al., arXiv 2401.13174). Reconstruction."""
 
+    tasks = EVERY_TASK
     taps = ("stages",)
     temperature: Tensor
 

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.method import (
+    EVERY_TASK,
     Batch,
     Method,
     NonNegative,
@@ -69,6 +70,7 @@ def cosine_distance(student_map: Tensor, teacher_map: Tensor) -> Tensor:
 class Cosine(Method):
     """Cosine distance of encoder stages (reconstruction of a laboratory report)."""
 
+    tasks = EVERY_TASK
     taps = ("stages",)
 
     def __init__(

@@ -42,6 +42,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.method import (
+    EVERY_TASK,
     Batch,
     Method,
     NonNegative,
@@ -105,6 +106,8 @@ def build_adapter(kind: Adapter, student_channels: int, teacher_channels: int) -
 @methods.register("cwd")
 class CWD(Method):
     """Channel-wise distillation of logits or embedding (Shu et al., ICCV 2021, arXiv 2011.13256)."""
+
+    tasks = EVERY_TASK
 
     def __init__(
         self,

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.method import (
+    EVERY_TASK,
     Batch,
     Method,
     NonNegative,
@@ -91,6 +92,7 @@ def hint_loss(student_map: Tensor, teacher_map: Tensor, *, normalize: bool, redu
 class FitNet(Method):
     """Regression of the teacher's embedding (Romero et al., ICLR 2015, arXiv 1412.6550; CIRKD's form)."""
 
+    tasks = EVERY_TASK
     taps = ("embedding",)
 
     def __init__(

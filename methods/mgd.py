@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.method import (
+    EVERY_TASK,
     Batch,
     Fraction,
     Method,
@@ -65,6 +66,8 @@ def generation_loss(generated: Tensor, teacher_map: Tensor) -> Tensor:
 @methods.register("mgd")
 class MGD(Method):
     """Masked generative distillation (Yang et al., ECCV 2022, arXiv 2205.01529)."""
+
+    tasks = EVERY_TASK
 
     def __init__(
         self,

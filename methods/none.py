@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bench.method import Batch, Method, Outputs, Step, methods
+from bench.method import EVERY_TASK, Batch, Method, Outputs, Step, methods
 
 
 @methods.register("none")
 class NoDistillation(Method):
     """Task loss alone; every gain is measured against it."""
 
+    tasks = EVERY_TASK
     taps = ()
     needs_teacher = False
 

@@ -34,6 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.method import (
+    EVERY_TASK,
     Batch,
     Method,
     NonNegative,
@@ -91,6 +92,8 @@ def pearson_distance(student_map: Tensor, teacher_map: Tensor, *, resize_student
 @methods.register("pkd")
 class PKD(Method):
     """Pearson distance of feature maps (Cao et al., NeurIPS 2022, arXiv 2207.02039)."""
+
+    tasks = EVERY_TASK
 
     def __init__(
         self,

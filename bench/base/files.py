@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -28,10 +29,33 @@ def digest(value: Any, length: int = 64) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:length]
 
 
+_TICK_NS = 20_000_000
+"""Longer than a step of any common file system's clock."""
+_known_digests: dict[str, tuple[tuple[int, ...], str]] = {}
+
+
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of a file; one that did not change since is not read again.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    key, mark = os.path.abspath(path), _mark(path)  # noqa: PTH100 - resolving links would cost a look at each folder
+    known = _known_digests.get(key)
+    if known is not None and known[0] == mark:
+        return known[1]
+    # a file that was written in this tick of the clock could change again without another time of change
+    time.sleep(min(max(0, _TICK_NS - (time.time_ns() - mark[0])), _TICK_NS) / 1e9)
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    _known_digests[key] = mark, found
+    return found
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    """Return what tells a file from a changed one: times of change, size, place on the disk."""
+    stat = path.stat()
+    return max(stat.st_mtime_ns, stat.st_ctime_ns), stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev
 
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -64,14 +88,20 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_atomic(path, lambda file: file.write(text.encode()))
+def write_bytes(path: Path, content: bytes | memoryview) -> str:
+    """Write a file atomically; return the SHA-256 of its content."""
+    write_atomic(path, lambda file: file.write(content))
+    return hashlib.sha256(content).hexdigest()
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON atomically; NaN and infinities become null."""
-    write_text(path, json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+def write_text(path: Path, text: str) -> str:
+    """Write a text file atomically; return the SHA-256 of its content."""
+    return write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> str:
+    """Write indented JSON atomically, NaN and infinities as null; return the SHA-256 of its content."""
+    return write_text(path, json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _finite(value: Any) -> Any:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from bench.base import options
 from bench.base.errors import BenchError, describe_error, unknown
 from bench.base.registry import datasets, discover, load_plugin
-from bench.data.base import Samples, SegmentationData
+from bench.data.base import Data, SegmentationData, TargetSamples
 from bench.data.facts import Locations
 from bench.data.read.files import FileSamples
 from bench.matrix.matrix import load_matrix
@@ -35,7 +35,7 @@ class Chosen:
 
     name: str
     options: dict[str, Any]
-    data: SegmentationData
+    data: Data
     splits: tuple[str, ...] | None = None
 
     @property
@@ -58,7 +58,19 @@ class Chosen:
         if problems:
             raise BenchError(*problems)
 
-    def open_split(self, name: str) -> Samples:
+    def require_masks(self, command: str) -> None:
+        """Refuse a dataset of another task than segmentation.
+
+        Args:
+            command: what asks, for the message.
+
+        Raises:
+            BenchError: with the dataset's task.
+        """
+        if not isinstance(self.data, SegmentationData):
+            raise BenchError(f"{self.name} is of the task {self.data.task}; {command} looks at masks alone")
+
+    def open_split(self, name: str) -> TargetSamples[Any]:
         """Return a split, although some of its files may be missing.
 
         Raises:
@@ -122,12 +134,12 @@ def disjoint_splits(chosen: Chosen) -> tuple[tuple[str, ...], list[str]]:
     return (chosen.splits or tuple(name for name in chosen.data.info.splits if name in taken)), notes
 
 
-def _files(samples: Samples) -> set[Path]:
+def _files(samples: TargetSamples[Any]) -> set[Path]:
     """Return the image files of a split; names alone tell nothing, as many datasets number each split from 0."""
     return {pair.image for pair in samples.pairs} if isinstance(samples, FileSamples) else set()
 
 
-def _openable(data: SegmentationData, names: Sequence[str], notes: list[str]) -> Iterator[tuple[str, Samples]]:
+def _openable(data: Data, names: Sequence[str], notes: list[str]) -> Iterator[tuple[str, TargetSamples[Any]]]:
     for name in names:
         try:
             yield name, data.split(name)
@@ -164,9 +176,9 @@ def build(name: str, given: dict[str, Any], settings: Settings) -> Chosen:
     return Chosen(name, resolved, _built(entry.builder, settings.locations, resolved, name))
 
 
-def _built(builder: Any, locations: Locations, resolved: dict[str, Any], name: str) -> SegmentationData:
+def _built(builder: Any, locations: Locations, resolved: dict[str, Any], name: str) -> Data:
     try:
-        data: SegmentationData = builder(locations, **resolved)
+        data: Data = builder(locations, **resolved)
     except BenchError:
         raise
     except Exception as error:

@@ -6,7 +6,7 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.cli.choose_data import Chosen
+    from bench.data.base import Samples, SegmentationData
     from bench.matrix.settings import Settings
 
 MOST_SHOWN = 100
@@ -175,11 +176,12 @@ def check(
     from bench.data.look.inspection import inspect
 
     chosen = choose_dataset(name, matrix, tuple(set_ or ()), tuple(plugin or ()), settings)
+    chosen.require_masks("data check")
     chosen.require_splits(split or ())
     console = terminal.console()
     splits, notes = (tuple(dict.fromkeys(split)), []) if split else disjoint_splits(chosen)
     with counting(console) as progress:
-        found = inspect(chosen.data, splits, progress)
+        found = inspect(cast("SegmentationData", chosen.data), splits, progress)
     print_inspection(chosen.name, found, console)
     for note in notes:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
@@ -219,9 +221,10 @@ def show(
     from bench.data.look.sheet import contact_sheet
 
     chosen = choose_dataset(name, matrix, tuple(set_ or ()), tuple(plugin or ()), settings)
+    chosen.require_masks("data show")
     wanted = split or (chosen.splits[-1] if chosen.splits else chosen.data.info.eval_split)
     chosen.require_splits((wanted,))
-    samples = chosen.open_split(wanted)
+    samples = cast("Samples", chosen.open_split(wanted))
     sheet = contact_sheet(samples, chosen.data.info, n, seed)
     path = output or sheet_path(results, chosen.name, wanted)
     write_atomic(path, lambda file: file.write(sheet.png()))

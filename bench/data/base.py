@@ -1,26 +1,28 @@
-"""What a dataset is: its classes, known without the files, and its splits of image and label pairs."""
+"""What a dataset is: its facts, known without the files, and its splits of images with their targets. No torch."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
-
-from torch.utils.data import Dataset
-from torchvision import tv_tensors
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from bench.base.errors import BenchError
 from bench.base.registry import datasets
 from bench.data.facts import Archive, DatasetInfo, Locations
 
-__all__ = ["Archive", "DatasetInfo", "Locations", "Samples", "SegmentationData", "datasets"]
+if TYPE_CHECKING:
+    from torchvision import tv_tensors
+
+__all__ = ["Archive", "Data", "DatasetInfo", "Locations", "Samples", "SegmentationData", "TargetSamples", "datasets"]
+
+Target = TypeVar("Target")
 
 
-class Samples(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]], ABC):
-    """One split: image and label pairs by position.
+class TargetSamples(ABC, Generic[Target]):
+    """One split: images with their targets, by position.
 
-    ``samples[i]`` is ``(image, mask)``: a uint8 ``tv_tensors.Image`` of 3 x H x W and a uint8 ``tv_tensors.Mask`` of
-    H x W that holds class indices and the ignore index.
+    ``samples[i]`` is ``(image, target)``: a uint8 ``tv_tensors.Image`` of 3 x H x W, and what the task learns from it,
+    made of ``tv_tensors``, so that augmentation moves it with the image.
 
     Attributes:
         names: a short name for each sample, as shown to users (usually the file stem).
@@ -45,28 +47,38 @@ class Samples(Dataset[tuple[tv_tensors.Image, tv_tensors.Mask]], ABC):
         return len(self.names)
 
     @abstractmethod
-    def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+    def __getitem__(self, index: int) -> tuple[tv_tensors.Image, Target]:
         """Return the pair at ``index``.
 
         Raises:
-            BenchError: an unreadable file, sizes that differ, a label outside 0..K-1; the file is named.
+            BenchError: an unreadable file, sizes that differ, a target that cannot be; the file is named.
         """
 
 
-class SegmentationData(ABC):
-    """A dataset. Subclasses register with ``@datasets.register(name)``.
+class Samples(TargetSamples["tv_tensors.Mask"]):
+    """One split of a segmentation dataset: image and label pairs by position.
+
+    ``samples[i]`` is ``(image, mask)``: a uint8 ``tv_tensors.Image`` of 3 x H x W and a uint8 ``tv_tensors.Mask`` of
+    H x W that holds class indices and the ignore index.
+    """
+
+
+class Data(ABC):
+    """A dataset of some task. Subclasses register with ``@datasets.register(name)``.
 
     The constructor takes ``locations`` and keyword-only options, whose names, types, bounds and defaults are read from
     the signature like a method's hyperparameters. It must not need the files: those are looked for by :meth:`require`.
     Everything below concerns the named splits alone: what others lack does no harm.
 
     Attributes:
+        task: name of the task.
         info: facts; a class attribute where they hold for every choice of options, as they do for a public dataset.
         paths: names of the options that only say where files lie; they are no part of a cell's key.
         archives: what :mod:`bench.data.get.obtain` downloads and unpacks into a data root.
         manual: what a user does by hand, where nothing or not all can be downloaded.
     """
 
+    task: ClassVar[str]
     info: DatasetInfo
     paths: ClassVar[frozenset[str]] = frozenset()
     archives: ClassVar[tuple[Archive, ...]] = ()
@@ -100,7 +112,7 @@ class SegmentationData(ABC):
         return ()
 
     @abstractmethod
-    def split(self, name: str) -> Samples:
+    def split(self, name: str) -> TargetSamples[Any]:
         """Return one split; ``name`` is one of ``info.splits``."""
 
     @abstractmethod
@@ -108,12 +120,22 @@ class SegmentationData(ABC):
         """Digest of the named splits' content, the same wherever the files lie; results of other content are stale."""
 
     @abstractmethod
-    def check(self, splits: Mapping[str, Samples]) -> None:
+    def check(self, splits: Mapping[str, Any]) -> None:
         """Verify splits before anything trains; all faults at once.
 
         Args:
             splits: samples by split name, as :meth:`split` gives them or kept decoded; to read them all fills a cache.
 
         Raises:
-            BenchError: unreadable, missing or mismatched files, labels out of range, an empty split, a shared sample.
+            BenchError: unreadable, missing or mismatched files, targets out of range, an empty split, a shared sample.
         """
+
+
+class SegmentationData(Data):
+    """A dataset of images with a class for every pixel."""
+
+    task = "segmentation"
+
+    @abstractmethod
+    def split(self, name: str) -> Samples:
+        """Return one split; ``name`` is one of ``info.splits``."""

@@ -19,18 +19,28 @@ from bench.base.device import find_device, make_fabric
 from bench.base.errors import BenchError, describe_error, unknown
 from bench.base.files import file_digest
 from bench.base.registry import Registry, datasets, discover, load_plugin, students
-from bench.data.base import Samples, SegmentationData
+from bench.data.base import Data, TargetSamples
 from bench.data.facts import DatasetInfo
 from bench.matrix.cell import InputSpec
 from bench.matrix.overrides import apply_override
-from bench.matrix.recipe import Recipe
+from bench.matrix.recipe import recipe_for
 from bench.matrix.settings import Settings
 from bench.method import Outputs
-from bench.models.base import IMAGENET_MEAN, IMAGENET_STD, SegmentationModel, build_model, count_parameters, output_spec
+from bench.models.base import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Model,
+    SegmentationModel,
+    build_model,
+    count_parameters,
+    output_spec,
+)
 from bench.models.weights.published import recognised
 from bench.models.weights.reading import load_into, read_weights
 from bench.plan.build import apply_input
 from bench.store.folders import CONFIG, SCHEMA, STUDENT, Record
+from bench.tasks.metric import TaskSettings
+from bench.tasks.scorings import DEFAULT
 from bench.tasks.segmentation.scores import ABSENT_CLASS_POLICY
 from bench.tasks.segmentation.settings import Evaluation
 from bench.tasks.segmentation.task import Segmentation
@@ -94,7 +104,7 @@ class Known:
         """How the weights were scored when they were trained; whole images where nothing tells."""
         return Evaluation.model_validate(((self.cell or {}).get("recipe") or {}).get("evaluation") or {})
 
-    def prepare(self, model: SegmentationModel) -> None:
+    def prepare(self, model: Model) -> None:
         """Let a model prepare images as it did when it was trained."""
         if self.cell is None:
             return
@@ -113,7 +123,7 @@ class Scored(SegmentationModel):
         size: height and width that images are resized to, bilinear with anti-aliasing; None leaves them as they are.
     """
 
-    def __init__(self, model: SegmentationModel, num_classes: int, size: tuple[int, int] | None) -> None:
+    def __init__(self, model: Model, num_classes: int, size: tuple[int, int] | None) -> None:
         super().__init__()
         self.model, self.num_classes, self.size = model, num_classes, size
         self.mean, self.std, self.bgr = model.mean, model.std, model.bgr
@@ -143,7 +153,9 @@ def evaluate_weights(request: Request, settings: Settings) -> Record:
     _require_named("--model", request.model, students, given["model"])
     dataset_options = _require_named("--dataset", request.dataset, datasets, given["dataset"])
     device = find_device(settings.device)
-    data: SegmentationData = datasets.get(request.dataset).builder(settings.locations, **dataset_options)
+    data: Data = datasets.get(request.dataset).builder(settings.locations, **dataset_options)
+    if data.task != DEFAULT:
+        raise BenchError(f"--dataset {request.dataset}: its task is {data.task}; evaluate knows {DEFAULT} alone")
     split = request.split or data.info.eval_split
     if split not in data.info.splits:
         raise BenchError(f"--split {split}: {unknown(f'split of {request.dataset}', split, data.info.splits)}")
@@ -157,15 +169,16 @@ def evaluate_weights(request: Request, settings: Settings) -> Record:
     channels = _channels(request, known, data.info)
     model = _loaded(request, model_options, channels, known.weights)
     known.prepare(model)
-    recipe = Recipe(
-        iterations=1,
-        align_corners=bool(_first(request.align_corners, known.align_corners)),
-        evaluation=known.evaluation,
-        channels_last=True,
+    recipe: Any = recipe_for().model_validate(
+        {
+            "iterations": 1,
+            "align_corners": bool(_first(request.align_corners, known.align_corners)),
+            "evaluation": known.evaluation,
+        }
     )
     scored = Scored(model, data.info.num_classes, request.size)
     _require_working(scored, request, samples)
-    setting = Setting(data.info, device, functools.partial(make_fabric, device), lambda _: None)
+    setting = Setting(data.info, Segmentation, device, functools.partial(make_fabric, device), lambda _: None)
     height, width = samples[0][1].shape[-2:]
     workers = settings.workers_for((int(height), int(width)))
     metrics = _scores(scored, samples, recipe, setting, request.batch_size, workers)
@@ -247,7 +260,7 @@ def _known(request: Request, given: Mapping[str, Any], weights: Mapping[str, Ten
     )
 
 
-def _built(name: str, channels: int, model_options: dict[str, Any], device: str = "cpu") -> SegmentationModel:
+def _built(name: str, channels: int, model_options: dict[str, Any], device: str = "cpu") -> Model:
     try:
         return build_model(name, channels, model_options, device)
     except BenchError:
@@ -287,9 +300,7 @@ def _channels(request: Request, known: Known, info: DatasetInfo) -> int:
     return channels
 
 
-def _loaded(
-    request: Request, model_options: dict[str, Any], channels: int, weights: Mapping[str, Tensor]
-) -> SegmentationModel:
+def _loaded(request: Request, model_options: dict[str, Any], channels: int, weights: Mapping[str, Tensor]) -> Model:
     model = _built(request.model, channels, model_options)
     load_into(model, weights, f"{request.weights} (model '{request.model}', {channels} classes)")
     if bad := [name for name, value in model.state_dict().items() if not bool(torch.isfinite(value).all())]:
@@ -297,7 +308,7 @@ def _loaded(
     return model
 
 
-def _require_working(model: Scored, request: Request, samples: Samples) -> None:
+def _require_working(model: Scored, request: Request, samples: TargetSamples[Any]) -> None:
     height, width = samples[0][1].shape[-2:]
     try:
         output_spec(model, (int(height), int(width)))
@@ -309,7 +320,7 @@ def _require_working(model: Scored, request: Request, samples: Samples) -> None:
 
 
 def _scores(
-    model: Scored, samples: Samples, recipe: Recipe, setting: Setting, batch_size: int, workers: int
+    model: Scored, samples: TargetSamples[Any], recipe: TaskSettings, setting: Setting, batch_size: int, workers: int
 ) -> dict[str, Any]:
     model = model.to(memory_format=torch.channels_last).to(setting.device)
     try:
@@ -318,7 +329,7 @@ def _scores(
         raise BenchError(f"out of memory: {str(error).splitlines()[0]} Use a smaller --batch-size.") from error
 
 
-def _image_facts(model: SegmentationModel, request: Request, samples: Samples, info: DatasetInfo) -> Record:
+def _image_facts(model: Model, request: Request, samples: TargetSamples[Any], info: DatasetInfo) -> Record:
     """Return how images reach the model; sizes are height and width, those of the first image for the labels."""
     height, width = samples[0][1].shape[-2:]
     return {

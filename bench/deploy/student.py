@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +21,9 @@ from bench.matrix.cell import ModelSpec
 from bench.models.base import SegmentationModel, Triple
 from bench.models.weights.reading import load_into, read_weights
 from bench.plan.build import build_spec
-from bench.plan.state import model_code
+from bench.plan.code import model_code
 from bench.store.folders import CONFIG, FAILURE, RESULT, STUDENT, CellFolder, Record, RunFolder
+from bench.tasks.scorings import DEFAULT
 from bench.tasks.segmentation.settings import Evaluation
 
 _SHOWN_CELLS = 5
@@ -131,7 +132,9 @@ def load_student(cell: Path, plugins: Sequence[Path] = ()) -> TrainedStudent:
     Raises:
         BenchError: no cell, not finished, damaged, or a model that cannot be built any more.
     """
-    record = _finished(cell)
+    record = finished_record(cell)
+    if (task := record.get("task", DEFAULT)) != DEFAULT:
+        raise BenchError(f"{cell} is of the task {task}; export and predict know {DEFAULT} alone")
     load_plugins(plugins)
     try:
         spec = ModelSpec.model_validate(record["cell"]["student"])
@@ -166,8 +169,12 @@ def _triple(values: Sequence[float]) -> Triple:
     return first, second, third
 
 
-def _finished(cell: Path) -> Record:
-    """Return the verified record of a finished cell."""
+def finished_record(cell: Path) -> Record:
+    """Return the verified record of a finished cell.
+
+    Raises:
+        BenchError: no cell, not finished, damaged.
+    """
     if not cell.is_dir():
         raise BenchError(f"{cell}: {'a file, no folder' if cell.exists() else 'no such folder'}. {_WHERE}")
     if not any((cell / name).exists() for name in (RESULT, CONFIG, FAILURE)):
@@ -209,7 +216,7 @@ def _build(spec: ModelSpec, num_classes: int, cell: Path) -> SegmentationModel:
     entry = students.get(spec.name)
     try:
         given: dict[str, Any] = entry.options.resolve(spec.options)
-        return build_spec(spec.model_copy(update={"options": given}), num_classes)
+        return cast("SegmentationModel", build_spec(spec.model_copy(update={"options": given}), num_classes))
     except ValidationError as error:
         found = options.sentences(error, entry.options.schema)
         raise BenchError(

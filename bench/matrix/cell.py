@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, field_validator
 
 from bench import NUMERICS
 from bench.base.files import digest
-from bench.matrix.recipe import Recipe
+from bench.matrix.recipe import Recipe, recipe_for
 
 
 class _Frozen(BaseModel):
@@ -120,7 +120,13 @@ class Cell(_Frozen):
     student: ModelSpec
     method: MethodSpec
     seed: int
-    recipe: Recipe
+    recipe: SerializeAsAny[Recipe]
+
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        """Read a recipe that is given as a mapping, as a record holds it, with the fields of segmentation."""
+        return recipe_for().model_validate(value) if isinstance(value, dict) else value
 
     @cached_property
     def key(self) -> str:

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, create_model, model_validator
 
 from bench.base import options
 from bench.base.errors import BenchError, did_you_mean, unknown
 from bench.base.registry import BrokenPlugin, Registry, datasets, discover, load_plugin, students, teachers
 from bench.matrix.cell import InputSpec, Normalization
 from bench.matrix.overrides import apply_override
-from bench.matrix.recipe import Recipe
+from bench.matrix.recipe import Recipe, recipe_for
 from bench.matrix.yamlfile import Document, KeyPath, dotted, read_yaml
 from bench.method.registry import methods
+from bench.tasks.metric import Scoring
+from bench.tasks.scorings import DEFAULT, known_scorings
 
 BASELINE = "none"
 AXES = ("teacher", "student", "method", "seed")
@@ -57,7 +59,7 @@ class Named(BaseModel):
         return dict(self.model_extra or {})
 
 
-class Dataset(Named):
+class DatasetEntry(Named):
     """The dataset, its splits, and whose mean and standard deviation models get that have none of their own."""
 
     train_split: str = "train"
@@ -66,15 +68,34 @@ class Dataset(Named):
 
 
 class Expected(BaseModel):
-    """The score that a teacher must have before anything learns from it, in percent."""
+    """The scores that a teacher must have before anything learns from it, as metrics show them: mIoU in percent.
+
+    :func:`matrix_for` adds a field for each metric of a task.
+
+    Attributes:
+        tolerance: how far a score may be off.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    miou: Annotated[float, Ge(0), Le(100)]
     tolerance: Annotated[float, Ge(0)] = 0.5
 
+    @property
+    def scores(self) -> dict[str, float]:
+        """The expected scores by metric."""
+        fields = self.model_dump(exclude={"tolerance"})
+        return {key: value for key, value in fields.items() if value is not None}
 
-class Model(Named):
+    @model_validator(mode="after")
+    def _told(self) -> Expected:
+        if not self.scores:
+            raise ValueError(
+                f"a score is missing: give one of {', '.join(set(type(self).model_fields) - {'tolerance'})}"
+            )
+        return self
+
+
+class ModelEntry(Named):
     """A student or a teacher.
 
     Attributes:
@@ -84,7 +105,7 @@ class Model(Named):
     """
 
     weights: str | None = None
-    expected: Expected | None = None
+    expected: SerializeAsAny[Expected] | None = None
     input: InputSpec | None = None
 
 
@@ -93,8 +114,8 @@ class PairEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    teacher: Model
-    student: Model
+    teacher: SerializeAsAny[ModelEntry]
+    student: SerializeAsAny[ModelEntry]
 
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1), Field(strict=True)]
@@ -107,11 +128,11 @@ class Matrix(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = ""
-    dataset: Dataset
-    recipe: Recipe
+    dataset: DatasetEntry
+    recipe: SerializeAsAny[Recipe]
     teacher_recipe: dict[str, Any] = {}
     teacher_seed: Seed = 0
-    pairs: Annotated[list[PairEntry], Len(1)]
+    pairs: Annotated[list[SerializeAsAny[PairEntry]], Len(1)]
     methods: Annotated[list[Named], Len(1)]
     seeds: Annotated[list[Seed], Len(1)]
     include: list[dict[str, Any]] = []
@@ -120,7 +141,27 @@ class Matrix(BaseModel):
 
     def recipe_of_teachers(self) -> Recipe:
         """Return the recipe that teachers without weights are trained with."""
-        return Recipe.model_validate(_merged(self.recipe.model_dump(), self.teacher_recipe))
+        return type(self.recipe).model_validate(_merged(self.recipe.model_dump(), self.teacher_recipe))
+
+
+def matrix_for(task: str) -> type[Matrix]:
+    """Return the schema of matrices whose dataset is of a task.
+
+    Raises:
+        BenchError: no task of that name is known.
+    """
+    recipe = recipe_for(task)
+    expected: Any = create_model("Expected", __base__=Expected, **_expected_fields(known_scorings()[task]))
+    model: Any = create_model("Model", __base__=ModelEntry, expected=(expected | None, None))
+    pair: Any = create_model("PairEntry", __base__=PairEntry, teacher=(model, ...), student=(model, ...))
+    pairs = Annotated[list[pair], Len(1)]
+    return create_model("Matrix", __base__=Matrix, recipe=(recipe, ...), pairs=(pairs, ...))
+
+
+def _expected_fields(scoring: Scoring) -> dict[str, Any]:
+    """Return a field for each metric; a percentage has its bounds."""
+    bounded = Annotated[float, Ge(0), Le(100)] | None
+    return {metric.key: (bounded if metric.unit == "%" else float | None, None) for metric in scoring.metrics}
 
 
 @dataclass(frozen=True)
@@ -248,19 +289,30 @@ class _Reader:
             if broken:
                 self.broken.append(broken)
 
+    def schema(self) -> type[Matrix]:
+        """Return the schema of matrices for the dataset's task; where the dataset is not known, that of the default."""
+        name, _ = _split_named(self.data.get("dataset"), ())
+        task = getattr(datasets.get(name).builder, "task", DEFAULT) if name and name in datasets else DEFAULT
+        try:
+            return matrix_for(task)
+        except BenchError as error:
+            self.report(("dataset",), str(error))
+            return matrix_for(DEFAULT)
+
     def validate(self) -> Matrix | None:
         """Return the content as the schema reads it, or None where that is not possible."""
+        schema = self.schema()
         try:
-            matrix = Matrix.model_validate(self.data)
+            matrix = schema.model_validate(self.data)
             options.require_numbers(self.data, matrix.model_dump())
         except ValidationError as error:
-            for path, sentence in options.sentences(error, Matrix):
+            for path, sentence in options.sentences(error, schema):
                 self.report(path, sentence)
             return None
         try:
             options.require_numbers(matrix.teacher_recipe, matrix.recipe_of_teachers().model_dump())
         except ValidationError as error:
-            for path, sentence in options.sentences(error, Recipe):
+            for path, sentence in options.sentences(error, type(matrix.recipe)):
                 self.report(("teacher_recipe", *path), sentence)
         return matrix
 

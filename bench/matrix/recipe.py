@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal, cast
 
 from annotated_types import Ge, Gt
+from pydantic import create_model
 
+from bench.base.errors import BenchError, unknown
 from bench.base.fields import Frozen, PositiveInt, Share
 from bench.data.feed.augment import Augment
-from bench.tasks.segmentation.settings import Evaluation
+from bench.tasks.metric import TaskSettings
+from bench.tasks.scorings import DEFAULT, known_scorings
 
 NOT_IN_KEY = frozenset({"evaluations", "log_every"})
 """Fields that only decide what is written down on the way; they cannot move a score."""
@@ -37,7 +41,7 @@ class Schedule(Frozen):
 
 
 class Recipe(Frozen):
-    """One training recipe, the same for every cell of a matrix."""
+    """One training recipe, the same for every cell of a matrix; :func:`recipe_for` adds what is a task's own."""
 
     iterations: PositiveInt
     batch_size: PositiveInt = 16
@@ -46,12 +50,7 @@ class Recipe(Frozen):
     augment: Augment = Augment()
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     clip_grad_norm: Annotated[float, Gt(0)] | None = None
-    auxiliary_weight: Annotated[float, Ge(0)] = 0.0
-    """Weight of the cross-entropy of auxiliary heads, for models that have one."""
-    align_corners: bool = False
-    """How logits are up-sampled to the label size, in the loss and in the evaluation."""
     channels_last: bool = True
-    evaluation: Evaluation = Evaluation()
     eval_batch_size: PositiveInt = 16
     checkpoint_rule: Literal["last"] = "last"
     """Which weights are scored. Best-on-the-reported-split is not offered: it reports the maximum of noise."""
@@ -68,3 +67,22 @@ class Recipe(Frozen):
         """Return the numbers of finished iterations after which the score is taken."""
         n = min(self.evaluations, self.iterations)
         return frozenset(round(self.iterations * (index + 1) / n) for index in range(n))
+
+
+def recipe_for(task: str = DEFAULT) -> type[Recipe]:
+    """Return the recipe of a task: the common fields and those of its settings.
+
+    Raises:
+        BenchError: no task of that name is known.
+    """
+    known = known_scorings()
+    if task not in known:
+        raise BenchError(unknown("task", task, known))
+    return _with_settings(known[task].settings)
+
+
+@cache
+def _with_settings(settings: type[TaskSettings]) -> type[Recipe]:
+    bases: Any = (Recipe, settings)
+    made: Any = create_model("Recipe", __base__=bases)
+    return cast("type[Recipe]", made)

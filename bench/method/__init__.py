@@ -34,6 +34,7 @@ from bench.method.registry import methods
 
 if TYPE_CHECKING:
     from bench.method.base import (
+        EVERY_TASK,
         Adversary,
         Batch,
         Fraction,
@@ -43,9 +44,12 @@ if TYPE_CHECKING:
         OutputSpec,
         Pair,
         Positive,
+        Specs,
         Step,
         Tap,
         TapSpec,
+        TaskOutputs,
+        tap_spec,
     )
     from bench.method.discriminator import Discriminator, Holistic
     from bench.method.maps import (
@@ -63,6 +67,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "EVERY_TASK",
     "Adversary",
     "Batch",
     "Discriminator",
@@ -79,9 +84,11 @@ __all__ = [
     "Pair",
     "Positive",
     "Resize",
+    "Specs",
     "Step",
     "Tap",
     "TapSpec",
+    "TaskOutputs",
     "Unsupported",
     "attention_map",
     "distribution_kl",
@@ -93,6 +100,7 @@ __all__ = [
     "require_tap",
     "resize",
     "tap_of",
+    "tap_spec",
     "wide",
 ]
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Self, cast
 
 from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-Tap = Literal["logits", "embedding", "stages"]
+Tap = str
+"""Name of an output: ``logits``, ``embedding`` or ``stages`` of a segmentation model; other tasks have others."""
+EVERY_TASK = ("*",)
+"""The tasks of a method that reads nothing but features, which models of every task have."""
 
 Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
@@ -31,9 +35,23 @@ class TapSpec:
     stride: float
 
 
+class Specs(ABC):
+    """Shapes of what a model hands to a method; each task has outputs of its own beside the encoder's stages.
+
+    Attributes:
+        stages: of the encoder features, from fine to coarse.
+    """
+
+    stages: tuple[TapSpec, ...]
+
+    def has(self, tap: str) -> bool:
+        """Tell whether the model gives an output of that name."""
+        return bool(getattr(self, tap, None))
+
+
 @dataclass(frozen=True)
-class OutputSpec:
-    """Shapes of what a model hands to a method."""
+class OutputSpec(Specs):
+    """Shapes of what a segmentation model, or any other with one dense map, hands to a method."""
 
     logits: TapSpec
     embedding: TapSpec | None = None
@@ -64,9 +82,83 @@ class Pair:
         return round(self.size[0] / stride), round(self.size[1] / stride)
 
 
+class TaskOutputs:
+    """What a model hands to a method: the base of each task's dataclass of outputs.
+
+    A field is a tensor, a tuple of tensors, None, or ``model``, the module that made them.
+
+    Attributes:
+        stages: encoder features from fine to coarse, each N x C_i x h_i x w_i; every task has them.
+        model: the module that made the outputs, so that a method can use its head; a teacher's parameters are frozen.
+        always_kept: names of the fields that :meth:`keep` keeps whether a method taps them or not.
+    """
+
+    stages: tuple[Tensor, ...]
+    model: nn.Module | None
+    always_kept: ClassVar[frozenset[str]] = frozenset({"model"})
+
+    def tensors(self) -> list[Tensor]:
+        """Return every tensor of every field, of whatever shapes."""
+        return tensors_in([getattr(self, field.name) for field in _fields(self)])
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Return a copy with a function applied to every tensor, of any shape."""
+        return self._replaced(lambda _, value: _applied(change, value))
+
+    def keep(self, taps: frozenset[str]) -> Self:
+        """Return a copy that holds only the named taps, so that the rest can be freed."""
+        wanted = taps | self.always_kept
+        return self._replaced(lambda name, value: value if name in wanted else () if isinstance(value, tuple) else None)
+
+    def detach(self) -> Self:
+        """Return the same values without their graph."""
+        return self.changed(Tensor.detach)
+
+    def spec(self, size: tuple[int, int]) -> Specs:
+        """Return the shapes of the outputs of images of a size.
+
+        Args:
+            size: height and width of the images.
+        """
+        raise NotImplementedError
+
+    def _replaced(self, change: Callable[[str, Any], Any]) -> Self:
+        values = {field.name: change(field.name, getattr(self, field.name)) for field in _fields(self)}
+        made: Self = type(self)(**values)
+        return made
+
+
+def _fields(outputs: TaskOutputs) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(cast("Any", outputs))
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """Return the tensors, of any shape, in a value made of lists, tuples and dicts."""
+    if isinstance(value, Tensor):
+        return [value]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [tensor for item in items for tensor in tensors_in(item)]
+
+
+def _applied(change: Callable[[Tensor], Tensor], value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return change(value)
+    return tuple(_applied(change, item) for item in value) if isinstance(value, tuple) else value
+
+
+def tap_spec(tensor: Tensor, size: tuple[int, int]) -> TapSpec:
+    """Return channels and stride of an output.
+
+    Args:
+        tensor: N x C x h x w.
+        size: height and width of the images.
+    """
+    return TapSpec(tensor.shape[1], size[0] / tensor.shape[2])
+
+
 @dataclass
-class Outputs:
-    """What a model hands to a method.
+class Outputs(TaskOutputs):
+    """What a segmentation model, or any other with one dense map, hands to a method.
 
     Attributes:
         logits: N x K x h x w, class scores before up-sampling, at the model's own stride.
@@ -81,25 +173,12 @@ class Outputs:
     stages: tuple[Tensor, ...] = ()
     auxiliary: Tensor | None = None
     model: nn.Module | None = None
+    always_kept: ClassVar[frozenset[str]] = frozenset({"model", "logits"})
 
-    def keep(self, taps: frozenset[str]) -> Outputs:
-        """Return a copy that holds only the named taps, so that the rest can be freed."""
-        return dataclasses.replace(
-            self,
-            embedding=self.embedding if "embedding" in taps else None,
-            stages=self.stages if "stages" in taps else (),
-            auxiliary=None,
-        )
-
-    def detach(self) -> Outputs:
-        """Return the same values without their graph."""
-        return dataclasses.replace(
-            self,
-            logits=self.logits.detach(),
-            embedding=None if self.embedding is None else self.embedding.detach(),
-            stages=tuple(stage.detach() for stage in self.stages),
-            auxiliary=None if self.auxiliary is None else self.auxiliary.detach(),
-        )
+    def spec(self, size: tuple[int, int]) -> OutputSpec:
+        """Return channels and strides of logits, embedding and stages for images of a height and width."""
+        embedding = None if self.embedding is None else tap_spec(self.embedding, size)
+        return OutputSpec(tap_spec(self.logits, size), embedding, tuple(tap_spec(stage, size) for stage in self.stages))
 
 
 @dataclass
@@ -108,13 +187,17 @@ class Batch:
 
     Attributes:
         images: N x 3 x H x W float32 in 0..1, before any model's own normalisation.
-        target: N x H x W int64, class index or ``ignore_index``.
+        target: N x H x W int64, class index or ``ignore_index``; of another task whatever its collation makes.
         ignore_index: label value that is not scored.
     """
 
     images: Tensor
-    target: Tensor
+    target: Any
     ignore_index: int
+
+    def tensors(self) -> list[Tensor]:
+        """Return the images and every tensor of the target."""
+        return tensors_in([self.images, self.target])
 
 
 @dataclass
@@ -157,6 +240,12 @@ class Adversary:
     power: float = 0.9
 
 
+def common_tasks(tasks: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the tasks that all of several methods are for."""
+    bound = [set(names) for names in tasks if names != EVERY_TASK]
+    return tuple(sorted(set.intersection(*bound))) if bound else EVERY_TASK
+
+
 class Method(nn.Module):
     """Base class of all methods.
 
@@ -169,12 +258,14 @@ class Method(nn.Module):
         needs_teacher: False for a method that never looks at the teacher; it is given the student's own outputs in its
             place, without their graph.
         masks_ignored: True where outputs at ignored pixels move no term.
+        tasks: names of the tasks that it is for; :data:`EVERY_TASK` for one that reads features alone.
         task_weight: what the task loss is multiplied by; methods that replace a part of it set it below 1.
         remarks: what differs from the paper because of this pair, in sentences for plan and report.
     """
 
     taps: tuple[Tap, ...] = ("logits",)
     needs_teacher: bool = True
+    tasks: tuple[str, ...] = ("segmentation",)
     masks_ignored: bool = False
     task_weight: float = 1.0
 

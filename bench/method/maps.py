@@ -16,13 +16,13 @@ Resize = Literal["none", "student", "teacher"]
 """Which map is brought to the other's size where the two differ; ``none`` refuses such a pair."""
 
 
-def _spec(spec: OutputSpec, tap: OneTap, stage: int) -> TapSpec | None:
+def _spec(spec: OutputSpec, tap: str, stage: int) -> TapSpec | None:
     if tap != "stages":
         return spec.logits if tap == "logits" else spec.embedding
     return spec.stages[stage] if -len(spec.stages) <= stage < len(spec.stages) else None
 
 
-def require_tap(pair: Pair, tap: OneTap, method: str, stage: int = -1) -> tuple[TapSpec, TapSpec]:
+def require_tap(pair: Pair, tap: str, method: str, stage: int = -1) -> tuple[TapSpec, TapSpec]:
     """Return channels and strides of one tap of student and teacher.
 
     Args:
@@ -45,7 +45,7 @@ def require_tap(pair: Pair, tap: OneTap, method: str, stage: int = -1) -> tuple[
 
 
 def require_same_size(
-    pair: Pair, tap: OneTap, method: str, stage: int = -1, resize: Resize | None = None
+    pair: Pair, tap: str, method: str, stage: int = -1, resize: Resize | None = None
 ) -> tuple[TapSpec, TapSpec]:
     """Return what :func:`require_tap` does for a pair whose maps have one size.
 
@@ -78,7 +78,7 @@ def of_one_size(student_map: Tensor, teacher_map: Tensor, resize_which: Resize) 
     return student_map, teacher_map
 
 
-def tap_of(outputs: Outputs, tap: OneTap, stage: int = -1) -> Tensor:
+def tap_of(outputs: Outputs, tap: str, stage: int = -1) -> Tensor:
     """Return one output by name.
 
     Raises:

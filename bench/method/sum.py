@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from bench.method.base import Adversary, Batch, Method, Outputs, Pair, Step
+from bench.method.base import Adversary, Batch, Method, Outputs, Pair, Step, common_tasks
 
 
 class Sum(Method):
@@ -27,6 +27,7 @@ class Sum(Method):
         members = list(parts.values())
         self.taps = tuple(dict.fromkeys(tap for part in members for tap in part.taps))
         self.needs_teacher = any(part.needs_teacher for part in members)
+        self.tasks = common_tasks([part.tasks for part in members])
         self.masks_ignored = all(part.masks_ignored for part in members)
         self.task_weight = math.prod(part.task_weight for part in members)
         self.remarks = [remark for part in members for remark in part.remarks]

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from bench.base.errors import BenchError
 from bench.base.registry import students, teachers
-from bench.method import Outputs, OutputSpec, TapSpec
+from bench.method import Outputs, Specs, TaskOutputs
 from bench.models.weights.pretrained import Pretrained
 
-__all__ = ["Pretrained", "SegmentationModel", "build_model", "count_parameters", "output_spec", "students", "teachers"]
+__all__ = [
+    "Model",
+    "Pretrained",
+    "SegmentationModel",
+    "build_model",
+    "count_parameters",
+    "output_spec",
+    "students",
+    "teachers",
+]
 
 Triple = tuple[float, float, float]
 
@@ -22,13 +31,13 @@ IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 """What torchvision's published weights expect, RGB in 0..1, whatever they were trained on since."""
 
 
-class SegmentationModel(nn.Module):
-    """Base class of students and teachers.
+class Model(nn.Module):
+    """Base class of students and teachers of any task.
 
-    ``forward`` takes images, N x 3 x H x W float, normalised, and returns :class:`Outputs`: logits before up-sampling,
-    the embedding that the classifier reads, and the encoder stages from fine to coarse.
+    ``forward`` takes images, N x 3 x H x W float, normalised, and returns the outputs of its task.
 
     Attributes:
+        task: name of the task that it is for.
         auxiliary: a head that exists for training only; it is never counted as an inference parameter.
         training_only: names of further submodules that inference does not use, such as a report's adapters.
         mean: RGB mean in 0..1 that the model expects to be subtracted; None takes the dataset's.
@@ -37,6 +46,7 @@ class SegmentationModel(nn.Module):
         pretrained: published weights that it starts from; none unless it was built with ``pretrained: true``.
     """
 
+    task: ClassVar[str]
     auxiliary: nn.Module | None
     training_only: tuple[str, ...] = ()
     mean: Triple | None = None
@@ -48,17 +58,31 @@ class SegmentationModel(nn.Module):
         self.auxiliary = None
         self.pretrained: tuple[Pretrained, ...] = ()
 
-    def forward(self, images: Tensor) -> Outputs:
-        """Return the outputs for a batch of images."""
+    def forward(self, images: Tensor) -> TaskOutputs:
+        """Return the outputs for N x 3 x H x W images."""
         raise NotImplementedError
 
 
-def build_model(name: str, num_classes: int, options: dict[str, Any], device: str = "cpu") -> SegmentationModel:
+class SegmentationModel(Model):
+    """Base class of students and teachers that give class scores of every pixel.
+
+    ``forward`` takes images, N x 3 x H x W float, normalised, and returns :class:`Outputs`: logits before up-sampling,
+    the embedding that the classifier reads, and the encoder stages from fine to coarse.
+    """
+
+    task = "segmentation"
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Return the outputs for N x 3 x H x W images."""
+        raise NotImplementedError
+
+
+def build_model(name: str, num_classes: int, options: dict[str, Any], device: str = "cpu") -> Model:
     """Build a model by its registered name.
 
     Args:
         name: registered student or teacher.
-        num_classes: number of classes K.
+        num_classes: number of classes K, or of output channels of a task without classes.
         options: keyword-only options of its builder.
         device: where the parameters are made; ``meta`` makes none.
 
@@ -67,8 +91,8 @@ def build_model(name: str, num_classes: int, options: dict[str, Any], device: st
     """
     with torch.device(device):
         model = students.get(name).builder(num_classes, **options)
-    if not isinstance(model, SegmentationModel):
-        raise BenchError(f"model '{name}' must be a bench.models.base.SegmentationModel, got {type(model).__name__}")
+    if not isinstance(model, Model):
+        raise BenchError(f"model '{name}' must be a bench.models.base.Model, got {type(model).__name__}")
     return model
 
 
@@ -80,7 +104,7 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if id(parameter) not in skipped)
 
 
-def output_spec(model: SegmentationModel, size: tuple[int, int]) -> OutputSpec:
+def output_spec(model: Model, size: tuple[int, int]) -> Specs:
     """Return channels and strides of a model's outputs at an input size, without computing anything.
 
     Args:
@@ -89,10 +113,5 @@ def output_spec(model: SegmentationModel, size: tuple[int, int]) -> OutputSpec:
     """
     probe = copy.deepcopy(model).to("meta").eval()
     with torch.no_grad():
-        outputs = probe(torch.empty(1, 3, *size, device="meta"))
-
-    def spec(tensor: Tensor) -> TapSpec:
-        return TapSpec(tensor.shape[1], size[0] / tensor.shape[2])
-
-    embedding = None if outputs.embedding is None else spec(outputs.embedding)
-    return OutputSpec(spec(outputs.logits), embedding, tuple(spec(stage) for stage in outputs.stages))
+        outputs: TaskOutputs = probe(torch.empty(1, 3, *size, device="meta"))
+    return outputs.spec(size)

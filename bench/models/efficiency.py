@@ -12,14 +12,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.base.environment import device_name
-from bench.models.base import SegmentationModel, count_parameters
+from bench.models.base import Model, count_parameters
 
 WARMUP_RUNS = 10
 MIN_RUNS = 20
 MAX_RUNS = 200
 
 
-def count_flops(model: SegmentationModel, size: tuple[int, int]) -> int:
+def count_flops(model: Model, size: tuple[int, int]) -> int:
     """Return the floating-point operations of one image: convolutions and matrix products, 2 for each multiply-add.
 
     Args:
@@ -60,7 +60,7 @@ def measure_latency(run: Callable[[], object], device: torch.device, seconds: fl
 
 
 def measure(
-    model: SegmentationModel,
+    model: Model,
     size: tuple[int, int],
     device: torch.device,
     *,
@@ -89,7 +89,7 @@ def measure(
 
     def run() -> object:
         with torch.inference_mode(), torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-            return subject(images).logits
+            return subject(images)
 
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

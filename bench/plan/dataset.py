@@ -7,14 +7,14 @@ from pathlib import Path
 
 from bench.base.errors import BenchError, unknown
 from bench.base.registry import datasets
-from bench.data.base import SegmentationData
+from bench.data.base import Data
 from bench.data.facts import Locations
 from bench.matrix.cell import DatasetSpec
-from bench.matrix.matrix import Dataset
+from bench.matrix.matrix import DatasetEntry
 from bench.models.base import IMAGENET_MEAN, IMAGENET_STD
 
 
-def build_dataset(entry: Dataset, locations: Locations, base: Path) -> tuple[SegmentationData, DatasetSpec]:
+def build_dataset(entry: DatasetEntry, locations: Locations, base: Path) -> tuple[Data, DatasetSpec]:
     """Return a matrix's dataset and its description; the files are not looked for.
 
     Args:
@@ -25,9 +25,9 @@ def build_dataset(entry: Dataset, locations: Locations, base: Path) -> tuple[Seg
     Raises:
         BenchError: nothing tells the classes, a split is unknown, or what is trained on would be scored.
     """
-    builder = datasets.get(entry.name).builder
-    given = datasets.get(entry.name).options.resolve(entry.options)
-    data: SegmentationData = builder(replace(locations, base=base), **given)
+    known = datasets.get(entry.name)
+    given = known.options.resolve(entry.options)
+    data: Data = known.builder(replace(locations, base=base), **given)
     if entry.normalization == "imagenet":
         data.info = replace(data.info, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     evaluated = entry.eval_split or data.info.eval_split

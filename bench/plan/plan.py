@@ -5,15 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.data.base import SegmentationData
+from bench.data.base import Data
 from bench.matrix.cell import Cell, TeacherSpec
 from bench.matrix.matrix import Expected
 from bench.models.weights.pretrained import PublishedFile
 from bench.store.folders import Record, RunFolder
+from bench.tasks.base import Task
+
+if TYPE_CHECKING:
+    from bench.plan.standing import Standing
 
 TEACHERS = "teachers"
 FINISHED = frozenset({"done", "diverged"})
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A cell that a matrix asks for.
+
+    Attributes:
+        cell: what to train.
+        refused: why it is skipped, None where it is not.
+        remarks: what the method does otherwise than its paper because of this pair.
+    """
+
+    cell: Cell
+    refused: str | None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +89,7 @@ class Plan:
         run: the result folder.
         teachers_run: the folder of teachers trained by the harness, shared by all matrices.
         data: the dataset.
+        task: its task.
         cells: every cell of the matrix.
         teachers: cells that train a teacher without weights.
         weights: files given for models, by name and digest.
@@ -76,19 +97,28 @@ class Plan:
         published: files of weights that models start from and that somebody publishes.
         expected: scores that teachers must have, by the key of the teacher.
         notes: what is worth knowing of the given weights.
+        n_parameters: parameters of each student and of each teacher that is trained, by the key of its cell.
+        wanted: every cell of the matrix, as the matrix alone tells it.
+        wanted_teachers: cells of all teachers without weights that some cell listens to, alike.
+        standing: looks up how cells stand.
     """
 
     name: str
     run: RunFolder
     teachers_run: RunFolder
-    data: SegmentationData
+    data: Data
+    task: type[Task]
     cells: tuple[PlannedCell, ...]
     teachers: tuple[PlannedCell, ...]
     weights: Mapping[str, Path]
     groups: tuple[Group, ...]
-    published: tuple[PublishedFile, ...] = ()
-    expected: Mapping[str, Expected] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    published: tuple[PublishedFile, ...]
+    expected: Mapping[str, Expected]
+    notes: tuple[str, ...]
+    n_parameters: Mapping[str, int]
+    wanted: tuple[Wanted, ...]
+    wanted_teachers: tuple[Wanted, ...]
+    standing: Standing = field(repr=False, compare=False)
 
     @property
     def missing(self) -> list[str]:

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 
 from bench.base.files import write_json
 from bench.matrix.matrix import LoadedMatrix
-from bench.plan.build import build_spec
-from bench.plan.groups import Plan, PlannedCell
+from bench.plan.plan import Plan, PlannedCell
 from bench.store.folders import SCHEMA
 
 BYTES_A_PARAMETER = 4
-
-
 FILES_A_CELL_BYTES = 2**20
 
 
@@ -22,8 +19,7 @@ def needed_bytes(plan: Plan) -> int:
     for group in (*plan.teacher_groups, *plan.groups):
         of_group = 0
         for planned in group.cells:
-            model = build_spec(planned.cell.student, plan.data.info.num_classes, device="meta")
-            weights = sum(parameter.numel() for parameter in model.parameters()) * BYTES_A_PARAMETER
+            weights = plan.n_parameters[planned.cell.key] * BYTES_A_PARAMETER
             total += weights + FILES_A_CELL_BYTES
             of_group += 2 * 3 * weights
         largest = max(largest, of_group)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,10 +83,18 @@ class CellFolder:
         except CorruptRecord:
             return {}
 
-    def finish(self, record: Record) -> None:
-        """Write the result, last of all files, and drop what only resume needed."""
+    def finish(self, record: Record, digests: Mapping[str, str] | None = None) -> None:
+        """Write the result, last of all files, and drop what only resume needed.
+
+        Args:
+            record: the result.
+            digests: of those of its files whose digest is known from writing them.
+        """
+        known = digests or {}
         files = {
-            name: file_digest(self.path / name) for name in (COUNTS, HISTORY, STUDENT) if (self.path / name).exists()
+            name: known.get(name) or file_digest(self.path / name)
+            for name in (COUNTS, HISTORY, STUDENT)
+            if (self.path / name).exists()
         }
         write_json(self.path / RESULT, seal({"schema": SCHEMA, **record, "files": files}))
         for name in (FAILURE, CHECKPOINT, PREVIOUS):
@@ -156,6 +164,16 @@ def read_result(folder: Path) -> Record:
         if name == COUNTS and file_digest(folder / name) != expected:
             raise CorruptRecord(f"{name} does not match the digest in {RESULT}")
     return record
+
+
+def remembered(path: Path, make: Callable[[], Record]) -> Record:
+    """Return what a file holds; make it and write it where that is absent or unreadable."""
+    try:
+        return _read_record(path)
+    except CorruptRecord:
+        record = make()
+        write_json(path, record)
+        return record
 
 
 @dataclass(frozen=True)

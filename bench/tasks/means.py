@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 
-from bench.base.files import write_atomic
+from bench.base.files import write_bytes
 from bench.tasks.metric import Evidence
 
 MEANS = "means"
@@ -56,14 +57,12 @@ class Means(Evidence):
         np.divide(totals, counts, out=mean, where=counts > 0)
         return np.asarray(mean**self.powers)
 
-    def save(self, path: Path) -> None:
-        """Write compressed, atomically."""
-
-        def write(file: IO[bytes]) -> None:
-            arrays = {"totals": self.totals, "counts": self.counts, "powers": self.powers}
-            np.savez_compressed(file, keys=np.array(self.keys, dtype=str), **arrays)
-
-        write_atomic(path, write)
+    def save(self, path: Path) -> str:
+        """Write compressed, atomically; return the digest of the file."""
+        file = io.BytesIO()
+        arrays: dict[str, Any] = {"totals": self.totals, "counts": self.counts, "powers": self.powers}
+        np.savez_compressed(file, keys=np.array(self.keys, dtype=str), **arrays)
+        return write_bytes(path, file.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Means:

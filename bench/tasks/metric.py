@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,19 @@ class Evidence(ABC):
         """Return the (n_images,) primary metric of every image by itself, NaN where it has none."""
 
     @abstractmethod
-    def save(self, path: Path) -> None:
-        """Write to a file, atomically; :attr:`Scoring.read` reads it back."""
+    def save(self, path: Path) -> str:
+        """Write to a file, atomically, and return its SHA-256; :attr:`Scoring.read` reads it back."""
+
+    def unlike(self, images: Sequence[int], other: Evidence) -> str:
+        """Return in how far predictions for some images differ from other ones, in words; empty where they do not.
+
+        Args:
+            images: positions here of the other's images, in its order.
+            other: of those images alone.
+        """
+        mine, theirs = self.per_image()[list(images)], other.per_image()
+        different = int((~np.isclose(mine, theirs, rtol=1e-6, atol=0, equal_nan=True)).sum())
+        return f"{different} of {len(images)} images" if different else ""
 
     def primary(self) -> float | None:
         """Return the primary metric of the whole split, None where nothing can be scored."""

@@ -12,7 +12,7 @@ from bench.tasks.metric import Metric, Scoring
 DEFAULT = "segmentation"
 """The task of datasets and results that name none."""
 _known: dict[str, Scoring] = {}
-_found = False
+_built_in: list[Scoring] = []
 
 
 def register_scoring(scoring: Scoring) -> Scoring:
@@ -23,11 +23,17 @@ def register_scoring(scoring: Scoring) -> Scoring:
 
 def known_scorings() -> Mapping[str, Scoring]:
     """Return the scorings of the built-in tasks and of the plug-ins that this process loaded, by task name."""
-    global _found
-    if not _found:
-        _found = True
+    if not _built_in:
+        before = dict(_known)  # a plug-in may have come first
         import_each("bench.tasks", "scores")
+        _built_in.extend(scoring for name, scoring in _known.items() if name not in before)
     return dict(_known)
+
+
+def is_built_in(scoring: Scoring) -> bool:
+    """Tell whether every process knows a scoring, as those of the folders of :mod:`bench.tasks`."""
+    known_scorings()
+    return scoring in _built_in
 
 
 def scoring_of(record: Mapping[str, Any]) -> Scoring:

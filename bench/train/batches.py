@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.method import Batch
-from bench.models.base import SegmentationModel, Triple
+from bench.models.base import Model, Triple
+from bench.tasks.base import Task
 from bench.train.trainee import Setting
 
 
@@ -31,7 +33,7 @@ class Views:
         """Return every view made so far."""
         return list(self._made.values())
 
-    def of(self, model: SegmentationModel) -> Tensor:
+    def of(self, model: Model) -> Tensor:
         """Return the images as a model wants them."""
         key = model.mean or self._info.mean, model.std or self._info.std, model.bgr
         if key not in self._made:
@@ -48,8 +50,23 @@ def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)
 
 
-def to_batch(images: Tensor, target: Tensor, setting: Setting) -> Batch:
-    """Move a loaded batch to the training device; images become float32 in 0..1."""
-    moved = images.to(setting.device, non_blocking=True).float() / 255
-    labels = target.to(setting.device, torch.long, non_blocking=True, copy=True)  # the loaded ones stay as they are
-    return Batch(moved, labels, setting.info.ignore_index)
+def to_batch(images: Tensor, target: Any, task: Task, device: torch.device) -> Batch:
+    """Return a loaded batch on the training device.
+
+    Args:
+        images: N x 3 x H x W uint8; in the batch float32 in 0..1.
+        target: as the task collates it.
+        task: makes the batch of both.
+        device: where to.
+    """
+    moved = images.to(device, non_blocking=True).float() / 255
+    return task.batch(moved, _moved(target, device))
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """Return a target on a device, in memory of its own: the loaded one stays as it is whatever is done to this."""
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True, copy=True)
+    if isinstance(value, dict):
+        return {key: _moved(item, device) for key, item in value.items()}
+    return type(value)(_moved(item, device) for item in value) if isinstance(value, list | tuple) else value

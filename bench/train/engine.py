@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import functools
-import json
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-
-from bench.base import environment
 from bench.base.device import find_device, make_fabric
 from bench.base.errors import BenchError, Interrupted
-from bench.base.files import digest, write_json
-from bench.data.base import Samples
+from bench.base.files import write_json
+from bench.data.base import TargetSamples
 from bench.matrix.cell import Cell, ModelSpec, TeacherSpec
 from bench.matrix.settings import Settings
-from bench.method import Pair
-from bench.models.base import SegmentationModel, output_spec
-from bench.models.efficiency import measure
-from bench.models.weights.published import under_own_names
-from bench.models.weights.reading import load_into, read_weights
+from bench.method import Specs
+from bench.models.base import Model, output_spec
 from bench.plan.build import build_spec
 from bench.plan.groups import Group, Plan, PlannedCell
-from bench.store.folders import CONFIG, FAILURE, SCHEMA, STUDENT, CellFolder, Record, RunFolder, read_result
-from bench.tasks.segmentation.counts import Counts
-from bench.tasks.segmentation.task import Segmentation
+from bench.plan.support import image_size, pair_of
+from bench.store.folders import CONFIG, FAILURE, SCHEMA, CellFolder, Record, RunFolder
+from bench.tasks.metric import Evidence
 from bench.train import record as outcome
+from bench.train.costs import ModelCosts
 from bench.train.evaluate import evaluate
 from bench.train.events import Ended, GroupBegun, Reporter, Said
 from bench.train.lockstep import LockstepGroup, describe_failure
 from bench.train.stop import StopRequest
+from bench.train.teacher import Trained, require_expected
 from bench.train.trainee import Setting, Trainee, read_initial_weights
 
 T = TypeVar("T")
@@ -55,7 +49,7 @@ class Engine:
     settings: Settings
     reporter: Reporter
     stop: StopRequest
-    splits: Mapping[str, Samples]
+    splits: Mapping[str, TargetSamples[Any]]
 
     def __post_init__(self) -> None:
         self.device = find_device(self.settings.device)
@@ -63,6 +57,7 @@ class Engine:
         info = self.plan.data.info
         self.setting = Setting(
             info,
+            self.plan.task,
             self.device,
             functools.partial(make_fabric, self.device),
             lambda spec: read_initial_weights(spec, self.plan.weights),
@@ -94,9 +89,10 @@ class GroupRun:
         self.engine, self.group, self.run_folder = engine, group, run
         first = group.cells[0].cell
         self.recipe, self.dataset = first.recipe, first.dataset
-        self.size = (self.recipe.augment.crop or _image_size(engine.splits[first.dataset.eval_split]))[:2]
+        self.size = self.recipe.augment.crop or image_size(engine.splits[first.dataset.eval_split])
         self.workers = engine.settings.workers_for(self.size)
-        self.protocol = outcome.protocol(first, engine.plan.data.info, engine.fingerprint)
+        self.protocol = outcome.protocol(first, engine.plan.data.info, engine.plan.task, engine.fingerprint)
+        self.costs = ModelCosts(run.path, engine.setting, self.recipe.precision, self.size)
 
     def run(self) -> None:
         """Train the group to the end; what goes wrong with its teacher fails those who listen to it."""
@@ -106,7 +102,8 @@ class GroupRun:
         ]
         teacher, teacher_record = None, None
         try:
-            teacher, teacher_record = self._teacher()
+            if self.group.teacher is not None:
+                teacher, teacher_record = self._load_teacher(self.group.teacher)
         except (BenchError, Interrupted):
             raise
         except Exception as error:  # noqa: BLE001 - the baseline and other groups need no such teacher
@@ -161,15 +158,31 @@ class GroupRun:
     def _trainee(self, planned: PlannedCell) -> Trainee:
         """Set up one member, where its checkpoint stands if it has one."""
         cell = planned.cell
-        student_spec = output_spec(self._meta(cell.student), self.size)
-        teacher_spec = output_spec(self._meta(cell.teacher), self.size) if cell.teacher else student_spec
+        student = self._outputs(cell.student)
+        teacher = self._outputs(cell.teacher) if cell.teacher else student
         planned = replace(planned, provenance=self._provenance(planned))
-        info, size = self.engine.setting.info, (self.size[0], self.size[1])
-        pair = Pair(info.num_classes, info.ignore_index, student_spec, teacher_spec, size)
+        pair = pair_of(self.engine.plan.data, student, teacher, self.size)
         trainee = Trainee(planned, self.run_folder.cell(cell.id), self.engine.setting, pair)
         if note := trainee.load_checkpoint():
             self.engine.reporter.tell(Said(f"{cell.id}: {note}"))
         return trainee
+
+    def _outputs(self, spec: ModelSpec) -> Specs:
+        return output_spec(build_spec(spec, self.engine.setting.channels, device="meta"), self.size)
+
+    def _load_teacher(self, spec: TeacherSpec) -> tuple[Model, Record]:
+        """Return the frozen teacher, and what results tell of it."""
+        engine = self.engine
+        trained = Trained(engine.plan, self.run_folder, self.protocol["hash"])
+        model, metrics = trained.load(spec, engine.setting, self.recipe, self._score)
+        require_expected(engine.plan, spec, metrics, f"{self.dataset.name} {self.dataset.eval_split}")
+        return model, {"name": spec.name, "key": spec.key, "metrics": metrics, "efficiency": self.costs.of(spec)}
+
+    def _score(self, model: Model) -> Record:
+        engine = self.engine
+        task, samples = engine.plan.task(engine.setting.info, self.recipe), engine.splits[self.dataset.eval_split]
+        batch_size = self.recipe.eval_batch_size
+        return evaluate(model, samples, task, engine.setting, batch_size, self.workers, engine.stop)[1]
 
     def _fail_at_start(self, cell: Cell, error: Exception) -> None:
         folder = self.run_folder.cell(cell.id)
@@ -179,82 +192,15 @@ class GroupRun:
         details = {"iteration": 0, "terms": {}, "traceback": "".join(traceback.format_exception(error))}
         _try(lambda: folder.fail({**record, **details, "created": outcome.now()}))
 
-    def _meta(self, spec: ModelSpec) -> SegmentationModel:
-        return build_spec(spec, self.engine.setting.info.num_classes, device="meta")
-
-    def _teacher(self) -> tuple[SegmentationModel | None, Record | None]:
-        spec, engine = self.group.teacher, self.engine
-        if spec is None:
-            return None, None
-        model = build_spec(spec, engine.setting.info.num_classes)
-        result: Record = {}
-        if spec.weights_sha256:
-            path = engine.plan.weights[spec.weights_sha256]
-        else:
-            folder = self._teacher_folder(spec)
-            path, result = folder.path / STUDENT, read_result(folder.path)
-        load_into(model, under_own_names(model, read_weights(path)), f"{path} (teacher '{spec.name}')")
-        if self.recipe.channels_last:
-            model = model.to(memory_format=torch.channels_last)
-        model = model.to(engine.device).eval().requires_grad_(False)
-        metrics = result.get("metrics") or self._score_given_teacher(spec, model)
-        self._require_expected(spec, metrics)
-        efficiency = self._efficiency(spec)
-        return model, {"name": spec.name, "key": spec.key, "metrics": metrics, "efficiency": efficiency}
-
-    def _require_expected(self, spec: TeacherSpec, metrics: Record) -> None:
-        """Stop where a teacher is not what it is said to be: what learns from it would be worth nothing."""
-        expected, score = self.engine.plan.expected.get(spec.key), metrics["miou"]
-        if expected is None or (score is not None and abs(100 * score - expected.miou) <= expected.tolerance):
-            return
-        shown = "no" if score is None else f"{100 * score:.2f}"
-        raise BenchError(
-            f"teacher '{spec.name}' has {shown} mIoU on {self.dataset.name} {self.dataset.eval_split}, "
-            f"{expected.miou:g} within {expected.tolerance:g} is expected. Usual causes: another normalisation of the "
-            "images (mean, std, RGB or BGR), another order of the classes, another label encoding. Correct it, or "
-            "change 'expected' in the matrix"
-        )
-
-    def _teacher_folder(self, spec: TeacherSpec) -> CellFolder:
-        for planned in self.engine.plan.teachers:
-            if planned.cell.key == spec.key:
-                return self.engine.plan.teachers_run.cell(planned.cell.id)
-        raise BenchError(f"teacher '{spec.name}' is not among the plan's teachers")
-
-    def _score_given_teacher(self, spec: TeacherSpec, model: SegmentationModel) -> Record:
-        """Evaluate a teacher from a weights file, once for each file and protocol."""
-        engine = self.engine
-        key = digest([spec.key, self.protocol["hash"]], 16)
-
-        def score() -> Record:
-            task = Segmentation(engine.setting.info, self.recipe)
-            samples = engine.splits[self.dataset.eval_split]
-            return evaluate(
-                model, samples, task, engine.setting, self.recipe.eval_batch_size, self.workers, engine.stop
-            )[1]
-
-        return _remembered(self.run_folder.path / "teachers" / f"{key}.json", score)
-
-    def _efficiency(self, spec: ModelSpec) -> Record:
-        """Measure a model once in a run; every cell of the same model then shows the same figures."""
-        device, precision = self.engine.device, self.recipe.precision
-        settings = [spec.name, spec.options, list(self.size), precision, environment.device_name(device)]
-
-        def take() -> Record:
-            model = build_spec(spec, self.engine.setting.info.num_classes)
-            return measure(model, self.size, device, precision=precision)
-
-        return _remembered(self.run_folder.path / "efficiency" / f"{digest(settings, 16)}.json", take)
-
-    def _finish(self, teacher: Record | None, trainee: Trainee, counts: Counts, metrics: Record) -> None:
+    def _finish(self, teacher: Record | None, trainee: Trainee, evidence: Evidence, metrics: Record) -> None:
         cell = trainee.cell
         outcome.write_result(
             trainee,
-            counts,
+            evidence,
             metrics,
             protocol=self.protocol,
             teacher=teacher if cell.teacher else None,
-            efficiency=self._efficiency(cell.student),
+            efficiency=self.costs.of(cell.student),
         )
         self.engine.reporter.tell(Ended(cell, "done"))
 
@@ -263,27 +209,9 @@ class GroupRun:
         _try(lambda: outcome.write_failure(trainee, state, reason, details, self.protocol))
 
 
-def _remembered(path: Path, make: Callable[[], Record]) -> Record:
-    """Return what a file holds; make it and write it where that is absent or unreadable."""
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        stored = None
-    if isinstance(stored, dict):
-        return stored
-    record = make()
-    write_json(path, record)
-    return record
-
-
 def _try(write: Callable[[], object]) -> None:
     """Write if possible; a full disk must not hide the failure that is being recorded."""
     try:
         write()
     except OSError:
         return
-
-
-def _image_size(samples: Samples) -> tuple[int, int]:
-    height, width = samples[0][1].shape[-2:]
-    return int(height), int(width)

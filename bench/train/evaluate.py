@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from bench.base.errors import Interrupted
-from bench.data.base import Samples
+from bench.data.base import TargetSamples
 from bench.data.feed.loader import eval_loader
-from bench.models.base import SegmentationModel
-from bench.tasks.segmentation.counts import Counts
-from bench.tasks.segmentation.task import Segmentation
+from bench.models.base import Model
+from bench.tasks.base import Task
+from bench.tasks.metric import Evidence
 from bench.train.batches import Views, to_batch
 from bench.train.stop import StopRequest
 from bench.train.trainee import Setting
 
 
 def evaluate(
-    model: SegmentationModel,
-    samples: Samples,
-    task: Segmentation,
+    model: Model,
+    samples: TargetSamples[Any],
+    task: Task,
     setting: Setting,
     batch_size: int,
     workers: int,
     stop: StopRequest | None = None,
-) -> tuple[Counts, dict[str, Any]]:
-    """Score a model on a split at label resolution; it is left in evaluation mode.
+    seen: Callable[[Any], object] | None = None,
+) -> tuple[Evidence, dict[str, Any]]:
+    """Score a model on a split; it is left in evaluation mode.
+
+    Args:
+        model: on the setting's device.
+        samples: the split.
+        task: under the recipe of the evaluation.
+        setting: dataset and device.
+        batch_size: images at once.
+        workers: processes that load.
+        stop: asked before each batch.
+        seen: told the predictions for each batch.
 
     Returns:
-        Per-image confusion counts, and the metrics over the whole split.
+        The records of each image, and the metrics over the whole split.
 
     Raises:
         Interrupted: a stop was requested.
@@ -38,11 +50,13 @@ def evaluate(
     workers = 0 if samples.is_decoded else workers  # to start processes would take longer than to read
     evaluator = task.evaluator()
     with torch.inference_mode():
-        for images, target in eval_loader(samples, batch_size, workers):
+        for images, target in eval_loader(samples, task.collate, batch_size, workers):
             if stop is not None and stop.requested:  # a large split takes longer than a scheduler waits
                 raise Interrupted(stop.signal_number)
-            batch = to_batch(images, target, setting)
+            batch = to_batch(images, target, task, setting.device)
             view = Views(batch.images, setting, task.recipe.channels_last).of(model)
-            scores = task.predict(lambda images: model(images).logits, view, batch.target.shape[-2:])
-            evaluator.update(scores, batch.target)
-    return evaluator.counts(), evaluator.scores()
+            predictions = task.predict(model, view, batch)
+            evaluator.update(predictions, batch)
+            if seen is not None:
+                seen(predictions)
+    return evaluator.evidence(), evaluator.scores()

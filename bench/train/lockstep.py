@@ -14,12 +14,13 @@ from torch import Tensor
 
 from bench.base.errors import BenchError, Interrupted
 from bench.base.files import write_problem
-from bench.data.base import Samples
+from bench.data.base import TargetSamples
 from bench.data.feed.loader import BatchOrder, train_loader
 from bench.data.feed.transforms import build_train_transform
-from bench.method import Batch, Outputs
-from bench.models.base import SegmentationModel
-from bench.tasks.segmentation.counts import Counts
+from bench.method import Batch, TaskOutputs
+from bench.models.base import Model
+from bench.tasks.base import Stacked
+from bench.tasks.metric import Evidence
 from bench.train.batches import Views, to_batch
 from bench.train.clock import Stopwatch
 from bench.train.evaluate import evaluate
@@ -41,7 +42,7 @@ class LockstepGroup:
         setting: what the members share.
         reporter: told what happens.
         stop: asked after every iteration.
-        finish: called with each trainee that reached the end and its final counts and scores.
+        finish: called with each trainee that reached the end and its final evidence and scores.
         failed: called with each trainee that ended without a result, its state, reason and details.
         workers: processes that load data.
         checkpoint_seconds: seconds of training between two checkpoints.
@@ -50,12 +51,12 @@ class LockstepGroup:
 
     trainees: list[Trainee]
     setting: Setting
-    teacher: SegmentationModel | None
-    train: Samples
-    evaluate: Samples
+    teacher: Model | None
+    train: TargetSamples[Any]
+    evaluate: TargetSamples[Any]
     reporter: Reporter
     stop: StopRequest
-    finish: Callable[[Trainee, Counts, dict[str, Any]], None]
+    finish: Callable[[Trainee, Evidence, dict[str, Any]], None]
     failed: Callable[[Trainee, str, str, dict[str, Any]], None]
     workers: int = 0
     checkpoint_seconds: float = 20.0
@@ -63,7 +64,7 @@ class LockstepGroup:
 
     def __post_init__(self) -> None:
         self.alive = list(self.trainees)
-        self.recipe = self.trainees[0].recipe
+        self.recipe, self.task = self.trainees[0].recipe, self.trainees[0].task
         self.taps = frozenset(tap for trainee in self.trainees for tap in trainee.method.taps)
         self._teacher_watch = Stopwatch(self.setting.device)
         for trainee in self.trainees:
@@ -137,13 +138,15 @@ class LockstepGroup:
             if missing and done in self.recipe.evaluation_points() and done < self.recipe.iterations:
                 self.guarded(trainee, lambda t=trainee: self._score(t))  # type: ignore[misc]
 
-    def _batches(self, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, start: int) -> Iterator[Stacked]:
         seed = self.trainees[0].cell.seed
         order = BatchOrder(len(self.train), self.recipe.batch_size, seed)
-        transform = build_train_transform(self.recipe.augment, self.setting.info)
+        info = self.setting.info
+        transform = build_train_transform(self.recipe.augment, info, self.task.fills(info))
         yield from train_loader(
             self.train,
             transform,
+            self.task.collate,
             order,
             seed=seed,
             start_iteration=start,
@@ -153,7 +156,7 @@ class LockstepGroup:
             augment_on=self.setting.device if self.setting.device.type == "cuda" else None,
         )
 
-    def _iterate(self, iteration: int, images: Tensor, target: Tensor) -> None:
+    def _iterate(self, iteration: int, images: Tensor, target: Any) -> None:
         live = [trainee for trainee in self.alive if trainee.iteration <= iteration]
         if len(live) > len(self._listening):
             self._settle()
@@ -169,9 +172,9 @@ class LockstepGroup:
                 shared = self._share(live, images, target)
         self._after(iteration + 1)
 
-    def _share(self, live: list[Trainee], images: Tensor, target: Tensor) -> Shared:
+    def _share(self, live: list[Trainee], images: Tensor, target: Any) -> Shared:
         """Return what the members see; a teacher that fails takes its listeners with it."""
-        batch = to_batch(images, target, self.setting)
+        batch = to_batch(images, target, self.task, self.setting.device)
         views = Views(batch.images, self.setting, self.recipe.channels_last)
         outputs = None
         try:
@@ -184,20 +187,16 @@ class LockstepGroup:
             views.of(trainee.student)
         return Shared(batch, views, outputs)
 
-    def _teach(self, live: list[Trainee], views: Views) -> Outputs | None:
+    def _teach(self, live: list[Trainee], views: Views) -> TaskOutputs | None:
         if self.teacher is None or not any(trainee.method.needs_teacher for trainee in live):
             return None
         images = views.of(self.teacher)
         # no_grad rather than inference_mode: autograd refuses to save inference tensors, which losses do.
         with self._teacher_watch, torch.no_grad(), self._autocast():
             outputs = self.teacher(images)
-        kept = Outputs(
-            outputs.logits.float(),
-            None if outputs.embedding is None else outputs.embedding.float(),
-            tuple(stage.float() for stage in outputs.stages) if "stages" in self.taps else (),
-            model=self.teacher,
-        )
-        return kept.keep(self.taps)
+        kept: TaskOutputs = outputs.keep(self.taps).changed(Tensor.float)
+        kept.model = self.teacher
+        return kept
 
     def _autocast(self) -> torch.autocast:
         dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(self.recipe.precision)
@@ -237,7 +236,7 @@ class LockstepGroup:
             self.guarded(trainee, trainee.save_checkpoint)
         self._last_checkpoint = time.monotonic()
 
-    def _score(self, trainee: Trainee) -> tuple[Counts, dict[str, Any]]:
+    def _score(self, trainee: Trainee) -> tuple[Evidence, dict[str, Any]]:
         watch = Stopwatch(self.setting.device)
         with watch, trainee.stream.active():
             counts, metrics = evaluate(
@@ -273,12 +272,9 @@ class Shared:
         teacher: the teacher's outputs, or None.
     """
 
-    def __init__(self, batch: Batch, views: Views, teacher: Outputs | None) -> None:
+    def __init__(self, batch: Batch, views: Views, teacher: TaskOutputs | None) -> None:
         self.batch, self.views, self.teacher = batch, views, teacher
-        self._tensors = [batch.images, batch.target, *views.made()]
-        if teacher is not None:
-            kept = (teacher.logits, teacher.embedding, *teacher.stages)
-            self._tensors += [tensor for tensor in kept if tensor is not None]
+        self._tensors = [*batch.tensors(), *views.made(), *(teacher.tensors() if teacher is not None else ())]
         self._versions = [tensor._version for tensor in self._tensors]
 
     def step(self, trainee: Trainee) -> None:

@@ -13,16 +13,25 @@ from bench.matrix.cell import Cell
 from bench.models.base import count_parameters
 from bench.models.weights.reading import save_weights
 from bench.store.folders import COUNTS, HISTORY, STUDENT, Record
-from bench.tasks.segmentation.counts import Counts
+from bench.tasks.base import Task
+from bench.tasks.metric import Evidence, Scoring
+from bench.tasks.scorings import DEFAULT, is_built_in
 from bench.train.trainee import Trainee
 
 
-def protocol(cell: Cell, info: DatasetInfo, fingerprint: str) -> Record:
+def protocol(cell: Cell, info: DatasetInfo, task: type[Task], fingerprint: str) -> Record:
     """Return all that may move a score besides the cell's own axes, and its hash.
 
     Rows with different hashes are never ranked together.
+
+    Args:
+        cell: any cell of the run.
+        info: facts of its dataset.
+        task: of the dataset.
+        fingerprint: digest of the dataset's content.
     """
-    fields = {
+    name = task.scoring.name
+    fields: Record = {
         "dataset": {
             **cell.dataset.model_dump(mode="json"),
             "classes": list(info.class_names),
@@ -32,8 +41,9 @@ def protocol(cell: Cell, info: DatasetInfo, fingerprint: str) -> Record:
             "content": fingerprint,
         },
         "recipe": cell.recipe.key_fields(),
-        "evaluation": {"resolution": "label", "absent_classes": "skip"},
+        "evaluation": task.protocol(),
         "numerics": NUMERICS,
+        **({} if name == DEFAULT else {"task": name}),  # hashes of before there were other tasks hold
     }
     return {"hash": digest(fields, 16), "fields": fields}
 
@@ -45,18 +55,18 @@ def now() -> str:
 
 def write_result(
     trainee: Trainee,
-    counts: Counts,
+    evidence: Evidence,
     metrics: Record,
     *,
     protocol: Record,
     teacher: Record | None,
     efficiency: Record,
 ) -> Record:
-    """Write counts, history, weights and, last, the result of a finished cell.
+    """Write evidence, history, weights and, last, the result of a finished cell.
 
     Args:
         trainee: the finished cell.
-        counts: per-image confusion counts.
+        evidence: records of each image.
         metrics: scores over the split.
         protocol: from :func:`protocol`.
         teacher: name, metrics and efficiency of the teacher, or None.
@@ -66,14 +76,17 @@ def write_result(
         The record.
     """
     folder = trainee.folder
-    counts.save(folder.path / COUNTS)
-    write_json(folder.path / HISTORY, trainee.history())
-    save_weights(trainee.student, folder.path / STUDENT)
+    digests = {
+        COUNTS: evidence.save(folder.path / COUNTS),
+        HISTORY: write_json(folder.path / HISTORY, trainee.history()),
+        STUDENT: save_weights(trainee.student, folder.path / STUDENT),
+    }
     record = {
         "cell": trainee.cell.record(),
         "protocol": protocol,
         "provenance": trainee.planned.provenance,
         "status": "done",
+        **_scored_as(trainee.task.scoring),
         "metrics": metrics,
         "terms": list(trainee.loss_terms),
         "remarks": list(trainee.method.remarks),
@@ -86,8 +99,14 @@ def write_result(
         "environment": environment.describe(trainee.setting.device),
         "created": now(),
     }
-    folder.finish(record)
+    folder.finish(record, digests)
     return record
+
+
+def _scored_as(scoring: Scoring) -> Record:
+    """Return the task of a result; that of a plug-in with its metrics, so that tables are made without its code."""
+    known = is_built_in(scoring)
+    return {"task": scoring.name} if known else {"task": scoring.name, "scoring": scoring.record()}
 
 
 def write_failure(trainee: Trainee, state: str, reason: str, details: dict[str, Any], protocol: Record) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from bench.base.device import find_device, require_precision
 from bench.base.errors import BenchError, Interrupted
 from bench.base.files import require_space
-from bench.data.base import Samples
+from bench.data.base import TargetSamples
 from bench.matrix.matrix import LoadedMatrix
 from bench.matrix.settings import Settings
-from bench.plan.groups import Plan, build_plan
+from bench.plan.groups import Plan, build_plan, refreshed
 from bench.plan.record import needed_bytes, write_plan
 from bench.train.engine import Engine
 from bench.train.events import Begun, OpenReporter, Said
@@ -26,7 +27,7 @@ def run_matrix(
     reporter: OpenReporter,
     stop: StopRequest,
     command: str = "",
-    draw: Callable[[Plan, Mapping[str, Samples]], object] | None = None,
+    draw: Callable[[Plan, Mapping[str, TargetSamples[Any]]], object] | None = None,
 ) -> Plan:
     """Train every cell of a matrix that is not done.
 
@@ -59,7 +60,7 @@ def run_matrix(
             reporter.tell(Begun(_iterations(plan)))
             try:
                 engine = Engine(plan, settings, reporter, stop, splits)
-                plan = _train_teachers(loaded, engine)
+                plan = _train_teachers(engine)
                 replace(engine, plan=plan).train(plan.groups, plan.run)
                 if draw is not None:
                     draw(plan, splits)
@@ -67,7 +68,7 @@ def run_matrix(
                 done = sum(plan.run.cell(planned.cell.id).state()[0] == "done" for planned in plan.cells)
                 reporter.tell(Said(f"{done} of {len(plan.cells)} cells are done"))
                 raise
-    return build_plan(loaded, replace(settings, retrain=(), accept_stale=True))
+    return refreshed(plan, replace(settings, retrain=(), accept_stale=True))
 
 
 def _with_weights(loaded: LoadedMatrix, settings: Settings, reporter: OpenReporter) -> Plan:
@@ -92,12 +93,12 @@ def _with_weights(loaded: LoadedMatrix, settings: Settings, reporter: OpenReport
     return build_plan(loaded, settings)
 
 
-def _train_teachers(loaded: LoadedMatrix, engine: Engine) -> Plan:
+def _train_teachers(engine: Engine) -> Plan:
     plan = engine.plan
     if plan.teacher_groups:
         with plan.teachers_run.writing():
             engine.train(plan.teacher_groups, plan.teachers_run)
-    plan = build_plan(loaded, engine.settings)
+    plan = refreshed(plan)
     unusable = [planned for planned in plan.teachers if planned.state in ("failed", "diverged", "corrupt")]
     if unusable:
         raise BenchError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bench.data.base import Samples
+from typing import Any
+
+from bench.data.base import TargetSamples
 from bench.data.feed.cache import GIB, DecodedSamples, keep_decoded
 from bench.data.feed.loader import cached_in_memory
 from bench.matrix.settings import Settings
@@ -10,7 +12,7 @@ from bench.plan.groups import Plan
 from bench.train.events import Reporter, Said
 
 
-def prepare_splits(plan: Plan, settings: Settings, reporter: Reporter) -> dict[str, Samples]:
+def prepare_splits(plan: Plan, settings: Settings, reporter: Reporter) -> dict[str, TargetSamples[Any]]:
     """Find, keep decoded and verify the splits that a plan uses.
 
     Returns:
@@ -21,7 +23,7 @@ def prepare_splits(plan: Plan, settings: Settings, reporter: Reporter) -> dict[s
     """
     data, names = plan.data, plan.cells[0].cell.dataset.splits
     data.require(names)
-    splits = {}
+    splits: dict[str, TargetSamples[Any]] = {}
     for name in names:
         samples = data.split(name)
         if settings.cache_gib > 0:

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from bench.base.files import write_atomic
 from bench.data.facts import DatasetInfo
 from bench.matrix.cell import Cell, ModelSpec
-from bench.method import Batch, Method, Outputs, Pair, Step
+from bench.method import Batch, Method, Pair, Step, TaskOutputs
 from bench.method.registry import methods
-from bench.models.base import SegmentationModel
+from bench.models.base import Model
 from bench.models.weights.published import under_own_names
 from bench.models.weights.reading import load_into, read_weights
 from bench.plan.build import build_spec
 from bench.plan.groups import PlannedCell
 from bench.store.folders import CHECKPOINT, PREVIOUS, CellFolder
-from bench.tasks.segmentation.task import Segmentation
+from bench.tasks.base import Task
 from bench.train.adversary import Opponent
 from bench.train.clock import Stopwatch
 from bench.train.memory import MIB, StepMemory, tensor_bytes
@@ -76,15 +76,22 @@ class Setting:
 
     Attributes:
         info: the dataset's facts.
+        task: the dataset's task.
         device: the training device.
         make_fabric: returns a new Fabric for a precision.
         initial_weights: returns the tensors that a model starts from, or None.
     """
 
     info: DatasetInfo
+    task: type[Task]
     device: torch.device
     make_fabric: Callable[[str], Fabric]
     initial_weights: Callable[[ModelSpec], dict[str, Tensor] | None]
+
+    @property
+    def channels(self) -> int:
+        """Output channels that models are built with."""
+        return self.task.channels(self.info)
 
 
 class Trainee:
@@ -108,7 +115,7 @@ class Trainee:
         self.evals: list[dict[str, Any]] = []
         self.terms: dict[str, float] = {}
         self.loss_terms: tuple[str, ...] = ()
-        self.task = Segmentation(info, cell.recipe)
+        self.task = setting.task(info, cell.recipe)
         self.fabric = setting.make_fabric(cell.recipe.precision)
         self.stream = RandomStream(cell.seed, setting.device)
         with self.stream.active():
@@ -127,8 +134,8 @@ class Trainee:
         self._bad_at = torch.full((), -1, device=setting.device)
         self._bad_terms: Tensor | None = None
 
-    def _build_student(self, cell: Cell, info: DatasetInfo, setting: Setting) -> SegmentationModel:
-        student = build_spec(cell.student, info.num_classes)
+    def _build_student(self, cell: Cell, info: DatasetInfo, setting: Setting) -> Model:
+        student = build_spec(cell.student, setting.channels)
         weights = setting.initial_weights(cell.student)
         if weights is not None:
             load_into(student, under_own_names(student, weights), f"weights of student '{cell.student.name}'")
@@ -144,7 +151,7 @@ class Trainee:
         """The cell."""
         return self.planned.cell
 
-    def step(self, batch: Batch, images: Tensor, teacher: Outputs | None) -> None:
+    def step(self, batch: Batch, images: Tensor, teacher: TaskOutputs | None) -> None:
         """Train one iteration.
 
         Args:
@@ -153,7 +160,7 @@ class Trainee:
             teacher: the frozen teacher's outputs, or None for a method that needs none.
         """
         with self._watch, self._memory, self.stream.active():
-            outputs: Outputs = self._forward(images)
+            outputs: Any = self._forward(images)
             outputs.model = self.student
             terms = self.task.loss(outputs, batch)
             step = Step(self.iteration, self.recipe.iterations, torch.stack(list(terms.values())).sum())
@@ -163,7 +170,7 @@ class Trainee:
                 teacher = outputs.detach()  # whether the group has a teacher must make no difference
             elif teacher is None:
                 raise RuntimeError("the method needs a teacher and the group has none")
-            added = self.method(outputs, teacher, batch, step)
+            added: dict[str, Tensor] = self.method(outputs, teacher, batch, step)
             _require_own_names(terms, added)
             terms |= added
             total = self._descend(terms)
@@ -181,7 +188,7 @@ class Trainee:
         total = (tensor_bytes(own) + self.teacher_bytes + self._memory.bytes) / MIB
         self.costs.train_mem_mib = max(self.costs.train_mem_mib or 0.0, total)
 
-    def _oppose(self, outputs: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def _oppose(self, outputs: Any, teacher: Any, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Train the method's adversaries on what the student gave before its own step."""
         terms: dict[str, Tensor] = {}
         if not self.opponents:

@@ -32,6 +32,7 @@ from bench.data.read.files import FilePair, FileSamples
 from bench.data.read.labels import IndexLabels
 from bench.data.sets.camvid import CamVid
 from bench.models.base import build_model
+from bench.tasks.segmentation.task import Segmentation
 
 HEIGHT, WIDTH, BATCH = 360, 480, 8
 AUGMENT = Augment(scale=(0.5, 2.0), crop=(360, 360), flip=0.5)
@@ -90,9 +91,16 @@ def read_all(samples: Samples) -> Callable[[], None]:
 def batches(samples: Samples, info: DatasetInfo, iterations: int, workers: int = 0) -> Iterator[tuple]:
     """Yield training batches as the preset ``camvid-small`` makes them."""
     order = BatchOrder(len(samples), BATCH, 0)
-    transform = build_train_transform(AUGMENT, info)
+    transform = build_train_transform(AUGMENT, info, Segmentation.fills(info))
     yield from train_loader(
-        samples, transform, order, seed=0, start_iteration=0, iterations=iterations, workers=workers
+        samples,
+        transform,
+        Segmentation.collate,
+        order,
+        seed=0,
+        start_iteration=0,
+        iterations=iterations,
+        workers=workers,
     )
 
 

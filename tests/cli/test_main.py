@@ -15,7 +15,7 @@ from bench.base.errors import EXIT_INTERRUPTED, Interrupted
 from bench.base.registry import datasets, discover, students
 from bench.cli import main as cli
 from bench.matrix.matrix import presets
-from bench.matrix.recipe import Recipe
+from bench.matrix.recipe import recipe_for
 from bench.method.registry import methods
 from tests.conftest import SHAPES, MatrixFile
 
@@ -63,7 +63,7 @@ discover()
 METHODS = ", ".join(methods.names())
 KD_OPTIONS = "convention, resize, tau, upsample, weight"
 TOP = "dataset, exclude, include, methods, name, pairs, plugins, recipe, seeds, teacher_recipe, teacher_seed"
-RECIPE = ", ".join(sorted(Recipe.model_fields))
+RECIPE = ", ".join(sorted(recipe_for().model_fields))
 DATASETS = ", ".join(sorted({*datasets.names(), "shapes"}))
 MODELS = ", ".join(sorted(["net_five", "net_large", "net_small", "net_stride4", *students.names(everywhere=True)]))
 SMALL = "iterations: 20, batch_size: 8"

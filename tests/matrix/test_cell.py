@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from bench.data.feed.augment import Augment
 from bench.matrix import cell as cells
 from bench.matrix.cell import Cell, DatasetSpec, InputSpec, MethodSpec, ModelSpec, TeacherSpec
-from bench.matrix.recipe import NOT_IN_KEY, Recipe
+from bench.matrix.recipe import NOT_IN_KEY, Recipe, recipe_for
 from bench.tasks.segmentation.settings import Evaluation
 
 CELL = Cell(
@@ -21,7 +21,7 @@ CELL = Cell(
     student=ModelSpec(name="small", options={"width": 4}),
     method=MethodSpec(name="kd", params={"tau": 1.0}, label="kd"),
     seed=0,
-    recipe=Recipe(
+    recipe=recipe_for()(
         iterations=100, augment=Augment(crop=(32, 32), scale=(0.5, 2.0)), evaluation=Evaluation(window=(32, 32))
     ),
 )

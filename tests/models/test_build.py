@@ -20,7 +20,7 @@ from tests.harness import run, write_matrix
 
 def views(plan, *models):
     images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    setting = Setting(plan.data.info, torch.device("cpu"), lambda _: None, lambda _: None)
+    setting = Setting(plan.data.info, plan.task, torch.device("cpu"), lambda _: None, lambda _: None)
     made = Views(images, setting, channels_last=False)
     return images, [made.of(model) for model in models], made
 

@@ -216,7 +216,7 @@ def test_a_failing_teacher_takes_only_its_listeners_with_it(tmp_path, together):
 
 
 def test_a_teacher_that_cannot_be_loaded_takes_only_its_listeners_with_it(tmp_path, monkeypatch, together):
-    from bench.train import engine as local
+    from bench.train import teacher as local
 
     def out_of_memory(*_):
         raise MemoryError("no room for the teacher")

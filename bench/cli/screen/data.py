@@ -19,7 +19,7 @@ from rich.table import Table
 from bench.base.errors import SHOWN_PROBLEMS, BenchError, describe_error
 from bench.base.registry import Entry, datasets
 from bench.cli.choose_data import build
-from bench.data.base import SegmentationData
+from bench.data.base import Data
 from bench.data.facts import Archive
 from bench.data.get.download import address
 from bench.data.look.inspection import Inspection, Remark, SplitFacts
@@ -49,7 +49,7 @@ class Status:
     todo: str = ""
 
 
-def status_of(name: str, data: SegmentationData) -> Status:
+def status_of(name: str, data: Data) -> Status:
     """Look for every split of a dataset, without reading samples.
 
     Args:
@@ -74,7 +74,7 @@ def status_of(name: str, data: SegmentationData) -> Status:
     return Status(state, counts, lacking, _found(data), todo if lacking else "")
 
 
-def instructions(data: SegmentationData) -> str:
+def instructions(data: Data) -> str:
     """Return what a user does by hand to get a dataset; empty where nothing is known."""
     return data.manual or (data.help if isinstance(data, StandardData) else "")
 
@@ -83,7 +83,7 @@ def _first_line(error: BenchError) -> str:
     return " ".join(error.problems[0].split()) if error.problems else ""
 
 
-def _found(data: SegmentationData) -> str:
+def _found(data: Data) -> str:
     return str(data.root) if isinstance(data, StandardData) else ""
 
 

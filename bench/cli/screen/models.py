@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from rich.console import Console
@@ -42,7 +43,9 @@ def facts(name: str, num_classes: int, size: tuple[int, int]) -> Facts:
     """
     model = build_model(name, num_classes, students.get(name).options.defaults(), device="meta")
     total = sum(parameter.numel() for parameter in model.parameters())
-    return Facts(count_parameters(model), total, count_flops(model, size) / 2, output_spec(model, size))
+    return Facts(
+        count_parameters(model), total, count_flops(model, size) / 2, cast("OutputSpec", output_spec(model, size))
+    )
 
 
 def print_models(

@@ -21,7 +21,7 @@ from torchvision import tv_tensors
 
 from bench.base.errors import BenchError
 from bench.base.files import digest, write_json
-from bench.data.base import Samples
+from bench.data.base import Samples, TargetSamples
 from bench.data.read.files import FileSamples
 from bench.data.read.reading import read_size
 
@@ -37,7 +37,7 @@ _PIXELS, _SUMS, _SIZES = "pixels.bin", "sums.bin", "sizes.json"
 class Decision(NamedTuple):
     """What became of the wish to keep a split decoded."""
 
-    samples: Samples
+    samples: TargetSamples[Any]
     message: str
 
 
@@ -133,7 +133,7 @@ def _write_at(path: Path, content: bytes, offset: int) -> None:
         os.close(handle)
 
 
-def keep_decoded(samples: Samples, fingerprint: str, cache: Path, limit_bytes: int) -> Decision:
+def keep_decoded(samples: TargetSamples[Any], fingerprint: str, cache: Path, limit_bytes: int) -> Decision:
     """Return a split that keeps its decoded pixels, or the split as it is where that makes no sense.
 
     Args:

@@ -10,21 +10,28 @@ import random
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import tv_tensors
 
 from bench.base.errors import BenchError
 from bench.base.registry import load_plugin, loaded_plugins
-from bench.data.base import Samples
+from bench.data.base import TargetSamples
 
+T = TypeVar("T")
 Key = tuple[int, int, int]
-Pair = tuple[tv_tensors.Image, tv_tensors.Mask]
+Sample = tuple[tv_tensors.Image, Any]
+"""An image, uint8 3 x H x W, and its target, whose tensors are tv_tensors."""
+Stacked = tuple[Tensor, Any]
+"""Images, uint8 N x 3 x H x W, and their targets as the task collates them."""
+Collate = Callable[[Sequence[Sample]], list[Stacked]]
+"""Stacks samples in order; several batches where they do not fit into one."""
 
 
 def derived_seed(*parts: int | str) -> int:
@@ -110,89 +117,105 @@ class Augmentation:
     """A transform whose random numbers depend on the seed and the place in the training alone.
 
     Attributes:
-        transform: takes and returns an image and a mask.
+        transform: takes and returns an image and its target.
         seed: of the training.
     """
 
-    transform: Callable[..., Pair]
+    transform: Callable[..., Sample]
     seed: int
 
-    def __call__(self, key: Key, image: tv_tensors.Image, mask: tv_tensors.Mask) -> Pair:
-        """Return the augmented pair; the images' device is where it is computed, the numbers are drawn on the CPU."""
+    def __call__(self, key: Key, image: tv_tensors.Image, target: Any) -> Sample:
+        """Return the augmented sample; the image's device is where it is computed, the numbers are drawn on the CPU."""
         iteration, position, _ = key
         with own_stream(derived_seed("augment", self.seed, iteration, position)):
-            return self.transform(image, mask)
+            return self.transform(image, target)
 
 
 class _Augmented(_Portable):
     """Samples by key, augmented where that is wanted here. A fault is returned, not raised."""
 
-    def __init__(self, samples: Samples, augmentation: Augmentation | None) -> None:
+    def __init__(self, samples: TargetSamples[Any], augmentation: Augmentation | None) -> None:
         self.samples, self.augmentation = samples, augmentation
 
-    def __getitem__(self, key: Key) -> Pair | BenchError:
+    def __getitem__(self, key: Key) -> Sample | BenchError:
         try:
-            image, mask = self.samples[key[2]]
-            return self.augmentation(key, image, mask) if self.augmentation else (image, mask)
+            image, target = self.samples[key[2]]
+            return self.augmentation(key, image, target) if self.augmentation else (image, target)
         except BenchError as error:
             return error
 
 
 class _Plain(_Portable):
-    def __init__(self, samples: Samples) -> None:
+    def __init__(self, samples: TargetSamples[Any]) -> None:
         self.samples = samples
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> Pair | BenchError:
+    def __getitem__(self, index: int) -> Sample | BenchError:
         try:
             return self.samples[index]
         except BenchError as error:
             return error
 
 
-Stacked = tuple[Tensor, Tensor]
+@dataclass(frozen=True)
+class _Together:
+    """Stacks samples; faults are handed on, as an exception that crosses processes arrives wrapped.
+
+    Attributes:
+        collate: the task's way to stack.
+    """
+
+    collate: Collate
+
+    def __call__(self, items: Sequence[Sample | BenchError]) -> list[Stacked] | BenchError:
+        """Return the batches, or every fault in one."""
+        return _problems(items) or self.collate([item for item in items if not isinstance(item, BenchError)])
 
 
-def _collate(items: Sequence[Pair | BenchError]) -> list[Stacked] | BenchError:
-    """Stack neighbours of equal size; faults are handed on, as an exception that crosses processes arrives wrapped."""
+@dataclass
+class _Raw:
+    """Samples one by one, to be augmented and stacked elsewhere; the kinds of their tensors survive pinning.
+
+    Attributes:
+        samples: images with their targets.
+    """
+
+    samples: list[Sample]
+
+    def pin_memory(self) -> _Raw:
+        """Return the same in page-locked memory."""
+        return _Raw([tree_map(_pinned, sample) for sample in self.samples])
+
+    def to(self, device: torch.device) -> list[Sample]:
+        """Return the samples on a device."""
+        return [tree_map(partial(_on, device), sample) for sample in self.samples]
+
+
+def _pinned(value: Any) -> Any:
+    return _like(value, value.pin_memory()) if isinstance(value, Tensor) else value
+
+
+def _on(device: torch.device, value: Any) -> Any:
+    return _like(value, value.to(device, non_blocking=True)) if isinstance(value, Tensor) else value
+
+
+def _like(kind: Tensor, tensor: Tensor) -> Tensor:
+    """Return a tensor of any shape as the kind of tv_tensor that another is."""
+    return tv_tensors.wrap(tensor, like=kind) if isinstance(kind, tv_tensors.TVTensor) else tensor
+
+
+def _collate_raw(items: Sequence[Sample | BenchError]) -> _Raw | BenchError:
+    return _problems(items) or _Raw([item for item in items if not isinstance(item, BenchError)])
+
+
+def _problems(items: Sequence[Sample | BenchError]) -> BenchError | None:
     problems = [problem for item in items if isinstance(item, BenchError) for problem in item.problems]
-    if problems:
-        return BenchError(*dict.fromkeys(problems))
-    pairs = [item for item in items if not isinstance(item, BenchError)]
-    runs = itertools.groupby(pairs, key=lambda pair: tuple(pair[1].shape[-2:]))
-    return [_stacked(list(run)) for _, run in runs]
+    return BenchError(*dict.fromkeys(problems)) if problems else None
 
 
-def _stacked(pairs: Sequence[Pair]) -> Stacked:
-    images = torch.stack([image.as_subclass(Tensor) for image, _ in pairs])
-    masks = torch.stack([mask.as_subclass(Tensor) for _, mask in pairs])
-    return images, masks
-
-
-def _collate_raw(items: Sequence[Pair | BenchError]) -> list[Stacked] | BenchError:
-    """Hand samples on one by one, to be augmented and stacked elsewhere."""
-    batch = [_collate([item]) for item in items]
-    problems = [problem for part in batch if isinstance(part, BenchError) for problem in part.problems]
-    if problems:
-        return BenchError(*dict.fromkeys(problems))
-    return [stacked for part in batch if not isinstance(part, BenchError) for stacked in part]
-
-
-def _augmented_on(
-    device: torch.device, augmentation: Augmentation, keys: Sequence[Key], batch: Sequence[Stacked]
-) -> list[Stacked] | BenchError:
-    """Augment samples on a device and stack them."""
-    pairs: list[Pair | BenchError] = []
-    for key, (images, masks) in zip(keys, batch, strict=True):
-        image = tv_tensors.Image(images[0].to(device, non_blocking=True))
-        mask = tv_tensors.Mask(masks[0].to(device, non_blocking=True))
-        pairs.append(augmentation(key, image, mask))
-    return _collate(pairs)
-
-
-def _checked(batch: list[Stacked] | BenchError) -> list[Stacked]:
+def _checked(batch: T | BenchError) -> T:
     if isinstance(batch, BenchError):
         raise batch
     return batch
@@ -214,8 +237,9 @@ def _start_worker(_: int) -> None:
 
 
 def train_loader(
-    samples: Samples,
-    transform: Callable[..., Pair],
+    samples: TargetSamples[Any],
+    transform: Callable[..., Sample],
+    collate: Collate,
     order: BatchOrder,
     *,
     seed: int,
@@ -224,14 +248,15 @@ def train_loader(
     workers: int = 0,
     pin_memory: bool = False,
     augment_on: torch.device | None = None,
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[Stacked]:
     """Yield the batches of iterations ``start_iteration`` to ``iterations - 1``.
 
     The batches are the same for any number of workers, and the caller's random generators are left as they are.
 
     Args:
         samples: the training split.
-        transform: takes and returns an image and a mask.
+        transform: takes and returns an image and its target.
+        collate: the task's way to stack samples.
         order: which samples make which batch.
         seed: of the augmentation.
         start_iteration: first iteration to yield.
@@ -242,7 +267,7 @@ def train_loader(
             load.
 
     Yields:
-        Images N x 3 x H x W and targets N x H x W, both uint8.
+        Images, uint8 N x 3 x H x W, and the targets as the task collates them.
 
     Raises:
         BenchError: a sample cannot be read, or the samples of a batch differ in size.
@@ -253,28 +278,36 @@ def train_loader(
         _Augmented(samples, None if augment_on else augmentation),
         batch_sampler=sampler,
         num_workers=workers,
-        collate_fn=_collate_raw if augment_on else _collate,
+        collate_fn=_collate_raw if augment_on else _Together(collate),
         worker_init_fn=_start_worker,
         pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(seed),
     )
     for keys, batch in zip(sampler, loader, strict=True):
-        runs = _checked(batch)
+        loaded = _checked(batch)
         if augment_on:
-            runs = _checked(_augmented_on(augment_on, augmentation, keys, runs))
+            moved = zip(keys, loaded.to(augment_on), strict=True)
+            loaded = collate([augmentation(key, image, target) for key, (image, target) in moved])
+        runs: list[Stacked] = loaded
         if len(runs) > 1:
-            sizes = sorted({tuple(masks.shape[-2:]) for _, masks in runs})
+            sizes = sorted({tuple(images.shape[-2:]) for images, _ in runs})
             raise BenchError(
                 f"images of several sizes in one batch: {sizes}. Set recipe.augment.crop to the size to train at."
             )
         yield runs[0]
 
 
-def eval_loader(samples: Samples, batch_size: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield a split in its order; only neighbours of equal size share a batch.
+def eval_loader(samples: TargetSamples[Any], collate: Collate, batch_size: int, workers: int = 0) -> Iterator[Stacked]:
+    """Yield a split in its order; only neighbours that the task can stack share a batch.
+
+    Args:
+        samples: the split.
+        collate: the task's way to stack samples.
+        batch_size: the most samples of a batch.
+        workers: processes that load; 0 loads in this one.
 
     Yields:
-        Images N x 3 x H x W and targets N x H x W, both uint8, with N at most ``batch_size``.
+        Images, uint8 N x 3 x H x W, and the targets as the task collates them; N is at most ``batch_size``.
 
     Raises:
         BenchError: a sample cannot be read.
@@ -283,7 +316,7 @@ def eval_loader(samples: Samples, batch_size: int, workers: int = 0) -> Iterator
         _Plain(samples),
         batch_size=batch_size,
         num_workers=workers,
-        collate_fn=_collate,
+        collate_fn=_Together(collate),
         worker_init_fn=_start_worker,
         generator=torch.Generator(),
     )
@@ -291,7 +324,7 @@ def eval_loader(samples: Samples, batch_size: int, workers: int = 0) -> Iterator
         yield from _checked(batch)
 
 
-class InMemory(Samples):
+class InMemory(TargetSamples[Any]):
     """Samples decoded at their first use and kept, up to a limit.
 
     Args:
@@ -299,30 +332,35 @@ class InMemory(Samples):
         limit_bytes: the most to keep; what comes after that is decoded every time.
     """
 
-    def __init__(self, samples: Samples, limit_bytes: int) -> None:
+    def __init__(self, samples: TargetSamples[Any], limit_bytes: int) -> None:
         self.samples = samples
         self.names = samples.names
         self._free_bytes = limit_bytes
-        self._kept: dict[int, Pair] = {}
+        self._kept: dict[int, Sample] = {}
 
     @property
     def is_decoded(self) -> bool:
         """They are read from memory, after the first time."""
         return True
 
-    def __getitem__(self, index: int) -> Pair:
-        """Return the pair at ``index``."""
+    def __getitem__(self, index: int) -> Sample:
+        """Return the sample at ``index``."""
         if index in self._kept:
             return self._kept[index]
-        image, mask = self.samples[index]
-        self._free_bytes -= image.numel() + mask.numel()
+        sample = self.samples[index]
+        self._free_bytes -= sample_bytes(sample)
         if self._free_bytes >= 0:
-            self._kept[index] = (image, mask)
-        return image, mask
+            self._kept[index] = sample
+        return sample
 
 
-def cached_in_memory(samples: Samples, limit_bytes: int = 2**30) -> Samples:
-    """Return the samples with decoded pairs kept in memory, or unchanged where that would take too much.
+def sample_bytes(sample: Sample) -> int:
+    """Return the memory of a sample's tensors."""
+    return sum(leaf.numel() * leaf.element_size() for leaf in tree_leaves(sample) if isinstance(leaf, Tensor))
+
+
+def cached_in_memory(samples: TargetSamples[Any], limit_bytes: int = 2**30) -> TargetSamples[Any]:
+    """Return the samples kept in memory once decoded, or unchanged where that would take too much.
 
     Args:
         samples: a split.
@@ -330,6 +368,5 @@ def cached_in_memory(samples: Samples, limit_bytes: int = 2**30) -> Samples:
     """
     if len(samples) == 0:
         return samples
-    image, mask = samples[0]
-    fits = len(samples) * (image.numel() + mask.numel()) <= limit_bytes
+    fits = len(samples) * sample_bytes(samples[0]) <= limit_bytes
     return InMemory(samples, limit_bytes) if fits else samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -71,17 +72,15 @@ class ShortSide(v2.Transform):
         return resize(inpt, short_side_size(height, width, self.length))
 
 
-def build_train_transform(augment: Augment, info: DatasetInfo) -> v2.Compose:
-    """Return the augmentation of a recipe for one dataset.
+def build_train_transform(augment: Augment, info: DatasetInfo, fills: Mapping[type, Any]) -> v2.Compose:
+    """Return the augmentation of a recipe for one dataset; targets of tv_tensors move with the image.
 
     Args:
         augment: what to do.
-        info: gives the mean that images are padded with and the label that masks are padded with.
+        info: gives the mean that images are padded with.
+        fills: what targets are padded with, by the type of tensor; 0 for types left out.
     """
-    fill: dict[Any, Any] = {
-        tv_tensors.Image: [round(255 * value) for value in info.mean],
-        tv_tensors.Mask: info.ignore_index,
-    }
+    fill: dict[Any, Any] = {"others": 0, tv_tensors.Image: [round(255 * value) for value in info.mean], **fills}
     steps: list[v2.Transform] = []
     if augment.short_side is not None:
         steps.append(ShortSide(augment.short_side))
@@ -121,5 +120,5 @@ class RandomShift(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Pad all sides, then crop back to the size."""
-        padded = transforms.pad(inpt, [self.pixels] * 4, fill=self.fill[type(inpt)])
+        padded = transforms.pad(inpt, [self.pixels] * 4, fill=self.fill.get(type(inpt), 0))
         return transforms.crop(padded, **params)

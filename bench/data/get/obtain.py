@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from bench.base.errors import BenchError
 from bench.base.files import write_json
-from bench.data.base import SegmentationData
+from bench.data.base import Data
 from bench.data.facts import Archive
 from bench.data.get.download import Patience, Report, Silent, address, fetch, file_name, require_free
 from bench.data.get.unpacking import Unpacked, unpack
@@ -24,7 +24,7 @@ DOWNLOADS = "downloads"
 
 
 def prepare(
-    data: SegmentationData | type[SegmentationData],
+    data: Data | type[Data],
     root: Path,
     report: Report,
     mirror: str | None = None,
@@ -57,7 +57,7 @@ def prepare(
         report.message(data.manual)
 
 
-def pending(data: SegmentationData | type[SegmentationData], root: Path) -> list[Archive]:
+def pending(data: Data | type[Data], root: Path) -> list[Archive]:
     """Return the archives of a dataset that are not unpacked under a data root."""
     return [archive for archive in data.archives if not _is_unpacked(archive, root)]
 

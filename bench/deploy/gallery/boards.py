@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,18 +14,17 @@ from PIL import Image
 
 from bench.base.errors import BenchError, describe_error
 from bench.base.files import digest
-from bench.data.base import Samples
+from bench.data.base import TargetSamples
 from bench.data.facts import DatasetInfo
-from bench.deploy.gallery.choice import per_image_miou
-from bench.deploy.gallery.images import IGNORED, WRONG, Subject, colour_table
+from bench.deploy.gallery.choice import coarse
 from bench.deploy.gallery.models import FewSamples, Predicted, load_teacher, load_trained, predict_few
 from bench.deploy.gallery.selection import Selected
 from bench.deploy.gallery.sheet import MOST_COLUMNS, Sheet, SheetRow, sheet_pdf, sheet_png
 from bench.matrix.cell import Cell
-from bench.models.base import SegmentationModel
 from bench.plan.groups import Plan
 from bench.store.folders import Record
-from bench.tasks.segmentation.counts import Counts
+from bench.tasks.base import Colour
+from bench.tasks.metric import Evidence
 from bench.train.stop import StopRequest
 from bench.train.trainee import Setting
 
@@ -58,19 +58,24 @@ class _Drawn:
         panels: of each image, as they stand in the index.
         pictures: of each image, a panel and its error map for each column of the figure.
         headings: name of each column of the figure.
-        miou: of each image by label.
-        classes: those that some picture shows.
+        scores: of each image by label.
+        shown: every prediction that is drawn.
     """
 
     panels: list[list[Record]]
     pictures: list[list[tuple[Image.Image, Image.Image | None]]]
-    miou: list[dict[str, float | None]]
+    scores: list[dict[str, float | None]]
     headings: list[str] = field(default_factory=list)
-    classes: set[int] = field(default_factory=set)
+    shown: list[Any] = field(default_factory=list)
 
 
 def draw_board(
-    plan: Plan, item: Selected, splits: Mapping[str, Samples], setting: Setting, folder: Path, stop: StopRequest | None
+    plan: Plan,
+    item: Selected,
+    splits: Mapping[str, TargetSamples[Any]],
+    setting: Setting,
+    folder: Path,
+    stop: StopRequest | None,
 ) -> BoardPictures:
     """Draw a board.
 
@@ -90,7 +95,7 @@ def draw_board(
     return _BoardPainter(plan, item, setting, folder, _chosen_samples(item, splits)).draw(stop)
 
 
-def _chosen_samples(item: Selected, splits: Mapping[str, Samples]) -> FewSamples:
+def _chosen_samples(item: Selected, splits: Mapping[str, TargetSamples[Any]]) -> FewSamples:
     split = item.cells[item.baseline].dataset.eval_split
     if split not in splits:
         raise BenchError(f"the split {split} is not here")
@@ -107,21 +112,19 @@ class _BoardPainter:
         self.plan, self.item, self.setting, self.folder, self.samples = plan, item, setting, folder, samples
         self.info: DatasetInfo = setting.info
         self.slug = board_slug(item)
-        arrays = [samples.arrays(index) for index in range(len(samples))]
-        self.subjects = [Subject(pixels, labels, self.info) for pixels, labels in arrays]
-        count = len(arrays)
+        self.task, self.metric = setting.task, setting.task.scoring.primary
+        count = len(samples)
+        self.painters = [self.task.painter(*samples.arrays(index), self.info) for index in range(count)]
         self.drawn = _Drawn([[] for _ in range(count)], [[] for _ in range(count)], [{} for _ in range(count)])
         self.notes: list[str] = []
         self.problems: list[str] = []
         self.off_sheet: list[str] = []
 
     def draw(self, stop: StopRequest | None) -> BoardPictures:
-        """Draw images, labels, then what each model makes of them."""
+        """Draw images, truth, then what each model makes of them."""
         (self.folder / self.slug).mkdir()
-        self._column("image", [subject.photo for subject in self.subjects])
-        self._column("truth", [subject.truth() for subject in self.subjects])
-        for subject in self.subjects:
-            self._occur(subject.labels)
+        self._column("image", [painter.photo() for painter in self.painters])
+        self._column("truth", [painter.truth() for painter in self.painters])
         for label, name, cell in self._models():
             if stop is not None and stop.requested:
                 raise Stopped
@@ -151,7 +154,6 @@ class _BoardPainter:
             yield label, label, cell
 
     def _predict(self, cell: Cell, row: str | None) -> Predicted:
-        model: SegmentationModel
         if row is None:
             assert cell.teacher is not None
             model = load_teacher(self.plan, cell.teacher)
@@ -159,37 +161,26 @@ class _BoardPainter:
             model = load_trained(self.plan, cell)
         predicted = predict_few(model, self.samples, cell.recipe, self.setting)
         if row is not None:
-            self._compare(row, predicted.counts)
+            self._compare(row, predicted.evidence)
         return predicted
 
-    def _compare(self, row: str, counts: Counts) -> None:
+    def _compare(self, row: str, evidence: Evidence) -> None:
         """Note where a student does not predict what was scored, as another device or version may do."""
-        chosen = [image.index for image in self.item.images]
-        stored = self.item.stored[row]
-        different = sum(
-            _differing(of_image(stored, index), of_image(counts, place)) for place, index in enumerate(chosen)
-        )
+        different = self.item.stored[row].unlike([image.index for image in self.item.images], evidence)
         if different:
-            total = sum(int((~subject.ignored).sum()) for subject in self.subjects)
-            self.notes.append(
-                f"{self.item.board.title}: {row} predicts at least {different} of {total} pixels otherwise than when "
-                "it was scored"
-            )
+            self.notes.append(f"{self.item.board.title}: {row} predicts {different} otherwise than when it was scored")
 
     def _model_column(self, label: str, predicted: Predicted) -> None:
-        scores = per_image_miou(predicted.counts)
-        for miou, score in zip(self.drawn.miou, scores, strict=True):
-            miou[label] = None if np.isnan(score) else float(score)
-        pairs = list(zip(self.subjects, predicted.masks, strict=True))
-        for _, mask in pairs:
-            self._occur(mask)
-        overlays = [subject.prediction(mask) for subject, mask in pairs]
-        self._column(label, overlays, [subject.error(mask) for subject, mask in pairs])
+        for scores, score in zip(self.drawn.scores, predicted.evidence.per_image(), strict=True):
+            scores[label] = None if np.isnan(score) else float(score)
+        pairs = list(zip(self.painters, predicted.shown, strict=True))
+        self.drawn.shown += predicted.shown
+        errors = [painter.error(prediction) for painter, prediction in pairs]
+        self._column(label, [painter.prediction(prediction) for painter, prediction in pairs], errors)
 
-    def _occur(self, mask: np.ndarray) -> None:
-        self.drawn.classes |= {int(value) for value in np.unique(mask) if value < self.info.num_classes}
-
-    def _column(self, label: str, pictures: list[Image.Image], errors: list[Image.Image] | None = None) -> None:
+    def _column(
+        self, label: str, pictures: list[Image.Image], errors: Sequence[Image.Image | None] | None = None
+    ) -> None:
         """Write one picture of every image."""
         on_sheet = len(self.drawn.headings) < MOST_COLUMNS
         column = len(self.drawn.panels[0])
@@ -205,16 +196,8 @@ class _BoardPainter:
                 self.drawn.pictures[place].append((pictures[place], error))
         (self.drawn.headings if on_sheet else self.off_sheet).append(label)
 
-    def _legend(self) -> list[tuple[str, tuple[int, int, int]]]:
-        colours = colour_table(self.info)
-        entries = []
-        for index in sorted(self.drawn.classes):
-            red, green, blue = (int(value) for value in colours[index])
-            entries.append((self.info.class_names[index], (red, green, blue)))
-        marks = [("wrong (error maps)", WRONG)]
-        if any(subject.ignored.any() for subject in self.subjects):
-            marks.append(("ignored", IGNORED))
-        return [*entries, *marks]
+    def _legend(self) -> list[tuple[str, Colour]]:
+        return self.task.legend(self.painters, self.drawn.shown, self.info)
 
     def _figures(self) -> list[str]:
         """Write the board as a figure for a paper and return the names of its files."""
@@ -228,7 +211,7 @@ class _BoardPainter:
             for place, image in enumerate(self.item.images)
         )
         left_out = [*self.off_sheet, *self.item.left_out]
-        notes = ["Beneath each prediction: its error map, right pixels faded; then the mIoU of that image in %."]
+        notes = [self._reading()]
         seeds = sorted({cell.seed for cell in self.item.cells.values()})
         notes += [f"Students of seed {', '.join(map(str, seeds))}."]
         notes += [f"Not shown: {', '.join(left_out)}."] if left_out else []
@@ -240,9 +223,15 @@ class _BoardPainter:
             (self.folder / name).write_bytes(content)
         return list(contents)
 
+    def _reading(self) -> str:
+        """Say what stands beneath the predictions."""
+        metric = self.metric
+        score = f"the {metric.header} of that image" + (f" in {metric.unit}" if metric.unit else "")
+        maps = any(error is not None for column in self.drawn.pictures for _, error in column)
+        return f"Beneath each prediction: {'its error map, right pixels faded; then ' if maps else ''}{score}."
+
     def _score(self, place: int, label: str) -> str:
-        value = self.drawn.miou[place].get(label)
-        return "" if value is None else f"{100 * value:.1f}"
+        return coarse(self.metric).text(self.drawn.scores[place].get(label))
 
     def _record(self, figures: list[str]) -> Record:
         board = self.item.board
@@ -251,12 +240,13 @@ class _BoardPainter:
             "dataset": board.dataset,
             "student": board.student,
             "teacher": board.teacher,
+            "metric": asdict(self.metric),
             "images": [
                 {
                     "name": self.samples.names[place],
                     "kind": image.kind,
                     "why": image.why,
-                    "miou": self.drawn.miou[place],
+                    "scores": self.drawn.scores[place],
                     "panels": self.drawn.panels[place],
                 }
                 for place, image in enumerate(self.item.images)
@@ -276,18 +266,6 @@ def board_slug(item: Selected) -> str:
 def _parts(item: Selected) -> list[str]:
     board = item.board
     return [board.dataset, *([board.teacher] if board.teacher else []), board.student]
-
-
-def of_image(counts: Counts, index: int) -> dict[tuple[int, int], int]:
-    """Return the confusion counts of one image: pixels by true and predicted class."""
-    entries = np.flatnonzero(counts.image == index)
-    rows = zip(counts.target[entries], counts.prediction[entries], counts.count[entries], strict=True)
-    return {(int(true), int(predicted)): int(count) for true, predicted, count in rows}
-
-
-def _differing(first: Mapping[tuple[int, int], int], second: Mapping[tuple[int, int], int]) -> int:
-    """Return the least number of pixels that two predictions of one image differ in."""
-    return sum(abs(first.get(key, 0) - second.get(key, 0)) for key in first.keys() | second.keys()) // 2
 
 
 def _told(error: Exception) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.tasks.segmentation.counts import Counts
-from bench.tasks.segmentation.draws import ImageCounts
+from bench.tasks.metric import Metric
 
 BEST, WORST, IMPROVED = KINDS = ("best", "worst", "improved")
 
@@ -34,7 +33,7 @@ class ImageScores:
 
     Attributes:
         label: name of the method.
-        by_seed: (n_images,) mIoU of each image by seed; NaN where no pixel of it is scored.
+        by_seed: (n_images,) primary metric of each image by seed; NaN where nothing of it is scored.
     """
 
     label: str
@@ -45,12 +44,12 @@ class ImageScores:
         return np.asarray(np.mean(list(self.by_seed.values()), axis=0))
 
 
-def per_image_miou(counts: Counts) -> np.ndarray:
-    """Return the (n_images,) mIoU of each image; NaN where all of its labels are ignored."""
-    return ImageCounts.of(counts).miou_by_image()
+def coarse(metric: Metric) -> Metric:
+    """Return a metric that shows a digit less: one image's score is no measurement."""
+    return replace(metric, digits=max(0, metric.digits - 1))
 
 
-def choose_images(baseline: ImageScores, best: ImageScores | None, n: int) -> tuple[Chosen, ...]:
+def choose_images(baseline: ImageScores, best: ImageScores | None, n: int, metric: Metric) -> tuple[Chosen, ...]:
     """Choose images that show where a baseline does well, where badly, and where a method helps most.
 
     The kinds take turns, so that each gets its share of a split that has too few images for all. Ties go to the image
@@ -60,32 +59,34 @@ def choose_images(baseline: ImageScores, best: ImageScores | None, n: int) -> tu
         baseline: what best and worst are taken from.
         best: the method whose gain is looked at, on seeds that both have; None where there is none.
         n: the most of each kind.
+        metric: of the scores.
 
     Returns:
         The best, the worst, then the most improved images, each from the most to the least so.
     """
     level = baseline.mean()
     known = [int(index) for index in np.flatnonzero(~np.isnan(level))]
-    rising = sorted(known, key=lambda index: (level[index], index))
-    falling = sorted(known, key=lambda index: (-level[index], index))
+    sign, shown = metric.sign, coarse(metric)
+    rising = sorted(known, key=lambda index: (sign * level[index], index))
+    falling = sorted(known, key=lambda index: (-sign * level[index], index))
     places = {index: place for place, index in enumerate(falling, 1)}
     common = sorted(set(baseline.by_seed) & set(best.by_seed)) if best else []
     before, after = level, level
     if best and common:
         before = np.mean([baseline.by_seed[seed] for seed in common], axis=0)
         after = np.mean([best.by_seed[seed] for seed in common], axis=0)
-    gain = after - before
+    gain = sign * (after - before)
     improved = sorted((index for index in known if gain[index] > 0), key=lambda index: (-gain[index], index))
 
     def reason(index: int, kind: str) -> str:
         if kind == IMPROVED:
             assert best is not None
             return (
-                f"{best.label} gains {100 * gain[index]:.1f} points over {baseline.label}, "
-                f"{100 * before[index]:.1f} to {100 * after[index]:.1f} % mIoU{_over(len(common))}"
+                f"{best.label} gains {shown.text(gain[index])} {metric.difference_unit} over {baseline.label}, "
+                f"{shown.text(before[index])} to {shown.with_unit(after[index])} {metric.header}{_over(len(common))}"
             )
         return (
-            f"{baseline.label} reaches {100 * level[index]:.1f} % mIoU{_over(len(baseline.by_seed))}, "
+            f"{baseline.label} reaches {shown.with_unit(level[index])} {metric.header}{_over(len(baseline.by_seed))}, "
             f"place {places[index]} of {len(known)}"
         )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.base.errors import BenchError, describe_error
 from bench.base.files import digest, write_json, write_problem
-from bench.data.base import Samples
+from bench.data.base import TargetSamples
 from bench.deploy.gallery.boards import BoardPictures, Stopped, board_slug, draw_board
 from bench.deploy.gallery.models import make_setting
 from bench.deploy.gallery.selection import Selected, select_boards
@@ -26,7 +26,7 @@ from bench.train.stop import StopRequest
 
 FOLDER, INDEX = "gallery", "gallery.json"
 SCHEMA = 1
-_DRAWING = 1
+_DRAWING = 2
 """Counts up where the same inputs give other pictures, so that galleries are made anew."""
 _PICTURES = "pictures"
 
@@ -50,7 +50,7 @@ class Gallery:
 
 def make_gallery(
     plan: Plan,
-    splits: Mapping[str, Samples],
+    splits: Mapping[str, TargetSamples[Any]],
     settings: Settings,
     reporter: Reporter,
     n: int = 3,
@@ -88,7 +88,7 @@ def make_gallery(
 @dataclass
 class _Maker:
     plan: Plan
-    splits: Mapping[str, Samples]
+    splits: Mapping[str, TargetSamples[Any]]
     settings: Settings
     reporter: Reporter
     n: int

@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bench.deploy.gallery.choice import KINDS, Chosen, ImageScores, choose_images, per_image_miou
+from bench.base.errors import BenchError
+from bench.deploy.gallery.choice import KINDS, Chosen, ImageScores, choose_images
 from bench.leaderboard import BASELINE, Board, Row, leaderboard, load
 from bench.matrix.cell import Cell
 from bench.plan.groups import Plan
 from bench.store.folders import COUNTS
-from bench.tasks.segmentation.counts import Counts
+from bench.tasks.metric import Evidence
 
 MOST_BOARDS = 12
 MOST_MODELS = 48
@@ -30,7 +31,7 @@ class Selected:
         baseline: label of the row that images were chosen by.
         cells: the cell whose student is drawn, by label, in the board's order.
         images: the chosen images.
-        stored: counts of the drawn cells by label.
+        stored: evidence of the drawn cells by label.
         left_out: labels of finished rows that are not drawn.
     """
 
@@ -38,7 +39,7 @@ class Selected:
     baseline: str
     cells: Mapping[str, Cell]
     images: tuple[Chosen, ...]
-    stored: Mapping[str, Counts]
+    stored: Mapping[str, Evidence]
     left_out: tuple[str, ...]
 
 
@@ -71,7 +72,7 @@ def select_boards(plan: Plan, n: int) -> tuple[list[Selected], list[str]]:
     for board, cells in found:
         item = _select(plan, board, cells, fewer, most)
         if not item.images:
-            notes.append(f"{board.title}: not drawn, no image has a label that counts")
+            notes.append(f"{board.title}: not drawn, no image has a score")
             continue
         selected.append(item)
         notes += _notes(item)
@@ -98,8 +99,9 @@ def _select(plan: Plan, board: Board, cells: Mapping[str, Mapping[int, Cell]], n
         drawn[-1] = best
     seed = first_common_seed([set(cells[row.label]) for row in drawn])
     shown = {row.label: cells[row.label].get(seed) or next(iter(cells[row.label].values())) for row in drawn}
-    stored = {label: Counts.load(plan.run.cell(cell.id).path / COUNTS) for label, cell in shown.items()}
-    images = choose_images(_scores(plan, baseline, cells), _scores(plan, best, cells) if best else None, n)
+    stored = {label: _evidence(plan, cell) for label, cell in shown.items()}
+    others = _scores(plan, best, cells) if best else None
+    images = choose_images(_scores(plan, baseline, cells), others, n, plan.task.scoring.primary)
     left_out = tuple(row.label for row in order if row not in drawn)
     return Selected(board, baseline.label, shown, images, stored, left_out)
 
@@ -111,13 +113,15 @@ def _best(rows: Iterable[Row]) -> Row | None:
 
 
 def _scores(plan: Plan, row: Row, cells: Mapping[str, Mapping[int, Cell]]) -> ImageScores:
-    return ImageScores(
-        row.label,
-        {
-            seed: per_image_miou(Counts.load(plan.run.cell(cell.id).path / COUNTS))
-            for seed, cell in cells[row.label].items()
-        },
-    )
+    by_seed = {seed: _evidence(plan, cell).per_image() for seed, cell in cells[row.label].items()}
+    return ImageScores(row.label, by_seed)
+
+
+def _evidence(plan: Plan, cell: Cell) -> Evidence:
+    read = plan.task.scoring.read
+    if read is None:
+        raise BenchError(f"the task {plan.task.scoring.name} does not tell how its evidence is read (Scoring.read)")
+    return read(plan.run.cell(cell.id).path / COUNTS)
 
 
 def first_common_seed(seeds: list[set[int]]) -> int:

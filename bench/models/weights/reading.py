@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from bench.base.errors import BenchError
-from bench.base.files import write_atomic
+from bench.base.files import write_bytes
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
 
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Write a model's parameters and buffers as safetensors, atomically."""
+def save_weights(model: nn.Module, path: Path) -> str:
+    """Write a model's parameters and buffers as safetensors, atomically; return the digest of the file."""
     # clones, since safetensors refuses tensors that share memory, as those of a module with two names do
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     payload = safetensors.torch.save(tensors)
-    write_atomic(path, lambda file: file.write(payload))
+    return write_bytes(path, payload)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

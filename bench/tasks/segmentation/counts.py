@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from bench.base.files import write_atomic
+from bench.base.files import write_bytes
 from bench.tasks.metric import Evidence
 from bench.tasks.segmentation.draws import ImageCounts
 
@@ -56,29 +58,33 @@ class Counts(Evidence):
         """Return the (n_images,) mIoU over the classes that an image's labels or predictions have, NaN for no label."""
         return self._images.miou_by_image()
 
+    def unlike(self, images: Sequence[int], other: Evidence) -> str:
+        """Return how many pixels at least are predicted otherwise; see :meth:`~bench.tasks.metric.Evidence.unlike`."""
+        if not isinstance(other, Counts):
+            return super().unlike(images, other)
+        different = sum(_differing(of_image(self, index), of_image(other, place)) for place, index in enumerate(images))
+        return f"at least {different} of {int(other.count.sum())} pixels" if different else ""
+
     def total(self) -> np.ndarray:
         """Return the K x K confusion matrix over all images, rows true, columns predicted."""
         matrix = np.zeros((self.num_classes, self.num_classes), dtype=np.int64)
         np.add.at(matrix, (self.target, self.prediction), self.count.astype(np.int64))
         return matrix
 
-    def save(self, path: Path) -> None:
-        """Write compressed, atomically."""
-
+    def save(self, path: Path) -> str:
+        """Write compressed, atomically; return the digest of the file."""
         extra: dict[str, Any] = {} if self.boundary is None else {"boundary": self.boundary.astype(np.uint32)}
-
-        def write(file: IO[bytes]) -> None:
-            np.savez_compressed(
-                file,
-                image=self.image.astype(np.uint32),
-                target=self.target.astype(np.uint16),
-                prediction=self.prediction.astype(np.uint16),
-                count=self.count.astype(np.uint32),
-                shape=np.array([self.n_images, self.num_classes], dtype=np.int64),
-                **extra,
-            )
-
-        write_atomic(path, write)
+        file = io.BytesIO()
+        np.savez_compressed(
+            file,
+            image=self.image.astype(np.uint32),
+            target=self.target.astype(np.uint16),
+            prediction=self.prediction.astype(np.uint16),
+            count=self.count.astype(np.uint32),
+            shape=np.array([self.n_images, self.num_classes], dtype=np.int64),
+            **extra,
+        )
+        return write_bytes(path, file.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Counts:
@@ -92,3 +98,15 @@ class Counts(Evidence):
     def boundary_total(self) -> np.ndarray | None:
         """Return the 2 x K boundary counts over all images."""
         return None if self.boundary is None else self.boundary.astype(np.int64).sum(axis=0)
+
+
+def of_image(counts: Counts, index: int) -> dict[tuple[int, int], int]:
+    """Return the confusion counts of one image: pixels by true and predicted class."""
+    entries = np.flatnonzero(counts.image == index)
+    rows = zip(counts.target[entries], counts.prediction[entries], counts.count[entries], strict=True)
+    return {(int(true), int(predicted)): int(count) for true, predicted, count in rows}
+
+
+def _differing(first: Mapping[tuple[int, int], int], second: Mapping[tuple[int, int], int]) -> int:
+    """Return the least number of pixels that two predictions of one image differ in."""
+    return sum(abs(first.get(key, 0) - second.get(key, 0)) for key in first.keys() | second.keys()) // 2

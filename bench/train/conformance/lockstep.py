@@ -22,12 +22,13 @@ from bench.base.registry import students
 from bench.data.base import Samples
 from bench.data.facts import DatasetInfo
 from bench.matrix.cell import Cell, DatasetSpec, MethodSpec, ModelSpec, TeacherSpec
-from bench.matrix.recipe import Optimizer, Recipe
+from bench.matrix.recipe import Optimizer, recipe_for
 from bench.method import Batch, Method, Outputs, Step
 from bench.method.registry import methods
 from bench.plan.plan import PlannedCell
 from bench.store.folders import CellFolder
-from bench.tasks.segmentation.counts import Counts
+from bench.tasks.metric import Evidence
+from bench.tasks.segmentation.task import Segmentation
 from bench.train.conformance.models import IGNORE, NUM_CLASSES, SIZE, Kind, Probe
 from bench.train.conformance.result import Fault
 from bench.train.conformance.scene import ITERATIONS, Situation, make_labels
@@ -41,7 +42,7 @@ NAME = "conformance"
 COMPANION = MethodSpec(name=NAME, label=NAME)
 SEED = 0
 CPU = torch.device("cpu")
-RECIPE = Recipe(iterations=ITERATIONS, batch_size=2, optimizer=Optimizer(lr=1e-2), evaluations=1, log_every=1)
+RECIPE = recipe_for()(iterations=ITERATIONS, batch_size=2, optimizer=Optimizer(lr=1e-2), evaluations=1, log_every=1)
 INFO = DatasetInfo(
     class_names=tuple(f"class {index}" for index in range(NUM_CLASSES)),
     palette=tuple((index, index, index) for index in range(NUM_CLASSES)),
@@ -174,7 +175,7 @@ def _train(
     def failed(trainee: Trainee, state: str, reason: str, details: dict[str, Any]) -> None:
         failures[trainee.cell.method.name] = f"{state}: {reason}{_place(details.get('traceback', ''))}"
 
-    def finish(trainee: Trainee, counts: Counts, scores: dict[str, Any]) -> None:
+    def finish(trainee: Trainee, evidence: Evidence, scores: dict[str, Any]) -> None:
         done[trainee.cell.method.name] = trainee
 
     with _registered(), TemporaryDirectory() as spare:
@@ -214,7 +215,7 @@ def _trainee(member: MethodSpec, kind: Kind, folder: Path) -> Trainee:
 
 
 def _setting() -> Setting:
-    return Setting(INFO, CPU, functools.partial(make_fabric, CPU), lambda spec: None)
+    return Setting(INFO, Segmentation, CPU, functools.partial(make_fabric, CPU), lambda spec: None)
 
 
 def _state(trainee: Trainee) -> dict[str, Tensor]:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from bench.data.feed.loader import own_stream
 from bench.method import Outputs, OutputSpec, Pair
-from bench.models.base import output_spec
 from bench.models.nets.tiny_fpn import TinyFPN
 
 Role = Literal["student", "teacher"]
@@ -105,7 +104,7 @@ def _model(kind: Kind, role: Role) -> Probe:
 
 @lru_cache(maxsize=256)
 def _spec(kind: Kind, role: Role, size: Size) -> OutputSpec:
-    return output_spec(_model(kind, role), size)
+    return _shapes(kind, role, size, 1).spec(size)
 
 
 @lru_cache(maxsize=256)

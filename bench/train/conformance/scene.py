@@ -148,4 +148,5 @@ def _task_loss(student: Outputs, batch: Batch) -> Tensor:
             share = F.interpolate(tensor.float().mean(1, keepdim=True), size=size, mode="bilinear")
             scores = scores + share * torch.linspace(-1, 1, NUM_CLASSES).view(1, -1, 1, 1)
     total = F.cross_entropy(scores, batch.target, ignore_index=batch.ignore_index, reduction="sum")
-    return total / (batch.target != batch.ignore_index).sum().clamp(min=1)
+    scored: Tensor = (batch.target != batch.ignore_index).sum()
+    return total / scored.clamp(min=1)

@@ -10,6 +10,7 @@ import torch
 from bench.base.device import make_fabric
 from bench.data.sets.camvid import CamVid
 from bench.models.base import SegmentationModel, Triple
+from bench.tasks.segmentation.task import Segmentation
 from bench.train.batches import Views
 from bench.train.trainee import Setting
 
@@ -30,7 +31,9 @@ def images() -> torch.Tensor:
 @pytest.fixture
 def views(images: torch.Tensor) -> Views:
     device = torch.device("cpu")
-    return Views(images, Setting(CamVid.info, device, functools.partial(make_fabric, device), lambda _: None), True)
+    return Views(
+        images, Setting(CamVid.info, Segmentation, device, functools.partial(make_fabric, device), lambda _: None), True
+    )
 
 
 def test_mean_and_std_are_rgb_also_where_blue_comes_first(images: torch.Tensor, views: Views) -> None:

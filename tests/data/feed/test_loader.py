@@ -17,9 +17,13 @@ from bench.data.facts import DatasetInfo
 from bench.data.feed.augment import Augment
 from bench.data.feed.loader import BatchOrder, cached_in_memory, eval_loader, train_loader
 from bench.data.feed.transforms import build_train_transform
+from bench.tasks.segmentation.task import Segmentation
 
 INFO = DatasetInfo(("a", "b"), ((0, 0, 0), (9, 9, 9)), (0.2, 0.4, 0.6), (0.1, 0.1, 0.1), "made here")
-TRANSFORM = build_train_transform(Augment(scale=(0.5, 2.0), crop=8, shift=2, flip=0.5, jitter=0.3), INFO)
+COLLATE = Segmentation.collate
+TRANSFORM = build_train_transform(
+    Augment(scale=(0.5, 2.0), crop=8, shift=2, flip=0.5, jitter=0.3), INFO, Segmentation.fills(INFO)
+)
 
 
 class Made(Samples):
@@ -44,7 +48,7 @@ class Made(Samples):
 def load(samples, workers=0, start=0, iterations=6, seed=3, batch_size=4, transform=TRANSFORM):
     order = BatchOrder(len(samples), batch_size, seed)
     options = {"seed": seed, "start_iteration": start, "iterations": iterations, "workers": workers}
-    return list(train_loader(samples, transform, order, **options))
+    return list(train_loader(samples, transform, COLLATE, order, **options))
 
 
 def same(first, second):
@@ -117,7 +121,7 @@ def test_the_callers_generators_are_left_alone():
 
     before = states()
     load(Made([(10, 12)] * 9))
-    list(eval_loader(Made([(4, 4)] * 5), 2))
+    list(eval_loader(Made([(4, 4)] * 5), COLLATE, 2))
     assert states() == before
 
 
@@ -132,14 +136,14 @@ def test_the_callers_generators_do_not_matter():
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_broken_sample_arrives_as_its_own_sentences(workers):
     samples = Made([(10, 12)] * 4, broken=(1,))
-    for batches in (lambda: load(samples, workers), lambda: list(eval_loader(samples, 2, workers))):
+    for batches in (lambda: load(samples, workers), lambda: list(eval_loader(samples, COLLATE, 2, workers))):
         with pytest.raises(BenchError) as caught:
             batches()
         assert caught.value.problems == ("s1.png: broken", "s1.png: really broken")
 
 
 def test_mixed_sizes_without_a_crop_are_explained():
-    identity = build_train_transform(Augment(), INFO)
+    identity = build_train_transform(Augment(), INFO, {})
     with pytest.raises(BenchError, match=r"several sizes in one batch.*crop"):
         load(Made([(4, 4), (4, 5)]), transform=identity, batch_size=2)
 
@@ -148,7 +152,7 @@ def test_mixed_sizes_without_a_crop_are_explained():
 def test_evaluation_keeps_the_order_and_parts_sizes(workers):
     small, large = (4, 6), (8, 6)
     samples = Made([small, small, large, large, large, small, large, small, small])
-    batches = list(eval_loader(samples, 3, workers))
+    batches = list(eval_loader(samples, COLLATE, 3, workers))
     assert [int(image[0, 0, 0]) for images, _ in batches for image in images] == list(range(9))
     for images, target in batches:
         assert 1 <= len(images) <= 3
@@ -157,7 +161,7 @@ def test_evaluation_keeps_the_order_and_parts_sizes(workers):
 
 
 def test_equal_sizes_fill_the_batches():
-    assert [len(images) for images, _ in eval_loader(Made([(4, 4)] * 7), 3)] == [3, 3, 1]
+    assert [len(images) for images, _ in eval_loader(Made([(4, 4)] * 7), COLLATE, 3)] == [3, 3, 1]
 
 
 class Signals(Made):
@@ -170,7 +174,7 @@ class Signals(Made):
 
 
 def test_workers_survive_ctrl_c():
-    assert len(list(eval_loader(Signals([(4, 4)] * 4), 2, workers=1))) == 2
+    assert len(list(eval_loader(Signals([(4, 4)] * 4), COLLATE, 2, workers=1))) == 2
 
 
 def test_kept_samples_are_decoded_once_at_their_first_use():
@@ -205,13 +209,22 @@ def test_augmentation_on_a_device_draws_the_same_numbers(workers):
     plain = load(samples)
     order = BatchOrder(len(samples), 4, 3)
     options = {"seed": 3, "start_iteration": 0, "iterations": 6, "workers": workers}
-    assert same(list(train_loader(samples, TRANSFORM, order, **options, augment_on=torch.device("cpu"))), plain)
+    assert same(
+        list(train_loader(samples, TRANSFORM, COLLATE, order, **options, augment_on=torch.device("cpu"))), plain
+    )
 
 
 def test_a_fault_is_told_where_a_device_augments():
     samples = Made([(9, 12)] * 5, broken={0, 1, 2, 3, 4})
     loader = train_loader(
-        samples, TRANSFORM, BatchOrder(5, 4, 3), seed=3, start_iteration=0, iterations=2, augment_on=torch.device("cpu")
+        samples,
+        TRANSFORM,
+        COLLATE,
+        BatchOrder(5, 4, 3),
+        seed=3,
+        start_iteration=0,
+        iterations=2,
+        augment_on=torch.device("cpu"),
     )
     with pytest.raises(BenchError, match="really broken"):
         next(loader)

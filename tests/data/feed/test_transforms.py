@@ -6,9 +6,11 @@ from torchvision import tv_tensors
 from bench.data.facts import DatasetInfo
 from bench.data.feed.augment import Augment
 from bench.data.feed.transforms import RandomScale, build_train_transform
+from bench.tasks.segmentation.task import Segmentation
 
 INFO = DatasetInfo(("a", "b"), ((0, 0, 0), (9, 9, 9)), (0.2, 0.4, 0.6), (0.1, 0.1, 0.1), "made here", ignore_index=99)
 FILL = [51, 102, 153]
+FILLS = Segmentation.fills(INFO)
 
 
 def sample(height=12, width=16):
@@ -20,7 +22,7 @@ def sample(height=12, width=16):
 
 def apply(height=12, width=16, seed=0, **augment):
     torch.manual_seed(seed)
-    return build_train_transform(Augment(**augment), INFO)(*sample(height, width))
+    return build_train_transform(Augment(**augment), INFO, FILLS)(*sample(height, width))
 
 
 def agrees(image, mask):
@@ -127,11 +129,11 @@ def test_scaled_images_and_masks_stay_aligned():
 def test_the_short_side_is_brought_to_a_length_before_all_else():
     image = tv_tensors.Image(torch.zeros(3, 10, 25, dtype=torch.uint8))
     mask = tv_tensors.Mask(torch.zeros(10, 25, dtype=torch.uint8))
-    resized, labels = build_train_transform(Augment(short_side=20), INFO)(image, mask)
+    resized, labels = build_train_transform(Augment(short_side=20), INFO, FILLS)(image, mask)
     assert resized.shape == (3, 20, 50)
     assert labels.shape == (20, 50)
     tall = tv_tensors.Image(image.transpose(1, 2)), tv_tensors.Mask(mask.T)
-    assert build_train_transform(Augment(short_side=3), INFO)(*tall)[1].shape == (8, 3)  # 7.5 is rounded to even
+    assert build_train_transform(Augment(short_side=3), INFO, FILLS)(*tall)[1].shape == (8, 3)  # 7.5 is rounded to even
 
 
 def test_scales_in_steps_are_the_multiples_above_the_smallest():
@@ -146,7 +148,7 @@ def test_distortion_changes_pixels_and_no_label():
     torch.manual_seed(0)
     image = tv_tensors.Image(torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8))
     mask = tv_tensors.Mask(torch.randint(0, 3, (8, 8), dtype=torch.uint8))
-    changed, labels = build_train_transform(Augment(distort=1.0), INFO)(image, mask)
+    changed, labels = build_train_transform(Augment(distort=1.0), INFO, FILLS)(image, mask)
     assert not torch.equal(changed, image)
     assert (changed.dtype, changed.shape) == (torch.uint8, image.shape)
     assert torch.equal(labels, mask)

@@ -26,8 +26,7 @@ from bench.cli.gallery import add_to
 from bench.cli.screen.progress import PlainReporter
 from bench.data.facts import DatasetInfo
 from bench.deploy.gallery import Gallery, boards, make_gallery, selection
-from bench.deploy.gallery.choice import KINDS, ImageScores, choose_images, per_image_miou
-from bench.deploy.gallery.images import IGNORED, LONGEST_SIDE, WRONG, Subject, colour_table, shown_size
+from bench.deploy.gallery.choice import KINDS, ImageScores, choose_images
 from bench.deploy.gallery.models import FewSamples, make_setting, predict_few
 from bench.deploy.gallery.selection import first_common_seed, select_boards
 from bench.deploy.gallery.sheet import WIDTH, Sheet, SheetRow, _font, _Layout, sheet_pdf, sheet_png
@@ -38,9 +37,13 @@ from bench.plan.groups import Plan, build_plan
 from bench.store.folders import COUNTS, STUDENT
 from bench.tasks.segmentation.counts import Counts
 from bench.tasks.segmentation.overlay import distinct_palette
+from bench.tasks.segmentation.painter import IGNORED, LONGEST_SIDE, WRONG, MaskPainter, colour_table, shown_size
+from bench.tasks.segmentation.scores import SCORING
 from bench.train.splits import prepare_splits
 from bench.train.stop import StopRequest
 from tests.harness import BASE, run, write_matrix
+
+MIOU = SCORING.primary
 
 
 class Run:
@@ -135,7 +138,7 @@ def test_the_index_names_pictures_that_are_there_and_decode(finished: Run) -> No
     named = set()
     for image in board["images"]:
         assert image["kind"] in KINDS
-        assert sorted(image["miou"]) == sorted(labels[2:])
+        assert sorted(image["scores"]) == sorted(labels[2:])
         assert [panel["label"] for panel in image["panels"]][:4] == labels[:4]
         assert sorted(panel["label"] for panel in image["panels"]) == sorted(labels)
     for _, panel in panels(index):
@@ -158,9 +161,9 @@ def test_the_index_names_pictures_that_are_there_and_decode(finished: Run) -> No
 def test_scores_beneath_the_pictures_are_those_of_the_stored_counts(finished: Run) -> None:
     (board,) = finished.index["boards"]
     for label in ("none", "kd", "cwd"):
-        stored = per_image_miou(Counts.load(finished.cell(label) / COUNTS))
+        stored = Counts.load(finished.cell(label) / COUNTS).per_image()
         for image in board["images"]:
-            assert image["miou"][label] == stored[int(image["name"].partition("/")[2])]
+            assert image["scores"][label] == stored[int(image["name"].partition("/")[2])]
     assert not [note for note in finished.index["notes"] if "otherwise" in note]
 
 
@@ -193,8 +196,8 @@ def test_predictions_reproduce_the_stored_counts_to_the_pixel(tmp_path: Path, ch
         predicted = predict_few(model, samples, cell.recipe, make_setting(made.plan, made.settings))
         stored = Counts.load(made.cell(label) / COUNTS)
         for place, image in enumerate(item.images):
-            np.testing.assert_array_equal(dense(predicted.counts, place), dense(stored, image.index))
-            labels, mask = samples.arrays(place)[1], predicted.masks[place]
+            np.testing.assert_array_equal(dense(predicted.evidence, place), dense(stored, image.index))
+            labels, mask = samples.arrays(place)[1], predicted.shown[place]
             total = np.zeros((3, 3), np.int64)
             np.add.at(total, (labels[labels < 255], mask[labels < 255]), 1)
             np.testing.assert_array_equal(total, dense(stored, image.index))
@@ -451,23 +454,23 @@ def test_best_worst_and_most_improved_are_chosen() -> None:
         none=[[0.9, 0.1, 0.5, 0.6, 0.7, 0.2], [0.9, 0.1, 0.5, 0.6, 0.7, 0.4]],
         kd=[[0.9, 0.1, 0.8, 0.6, 0.5, 0.2], [0.9, 0.1, 0.8, 0.7, 0.5, 0.4]],
     )
-    chosen = choose_images(none, kd, 1)
+    chosen = choose_images(none, kd, 1, MIOU)
     assert [(image.index, image.kind) for image in chosen] == [(0, "best"), (1, "worst"), (2, "improved")]
     assert chosen[0].why == "none reaches 90.0 % mIoU (mean over 2 seeds), place 1 of 6"
     assert chosen[2].why == "kd gains 30.0 points over none, 50.0 to 80.0 % mIoU (mean over 2 seeds)"
-    assert [image.index for image in choose_images(none, kd, 2)] == [0, 4, 1, 5, 2, 3]
-    assert {image.kind for image in choose_images(none, None, 3)} == {"best", "worst"}
+    assert [image.index for image in choose_images(none, kd, 2, MIOU)] == [0, 4, 1, 5, 2, 3]
+    assert {image.kind for image in choose_images(none, None, 3, MIOU)} == {"best", "worst"}
 
 
 def test_a_method_that_helps_nowhere_shows_no_improvement() -> None:
     none, kd = scored(none=[[0.9, 0.1, 0.5]], kd=[[0.8, 0.1, 0.4]])
-    assert {image.kind for image in choose_images(none, kd, 1)} == {"best", "worst"}
+    assert {image.kind for image in choose_images(none, kd, 1, MIOU)} == {"best", "worst"}
 
 
 def test_gains_are_over_the_seeds_that_both_have() -> None:
     (none,) = scored(none=[[0.9, 0.1, 0.5, 0.5], [0.9, 0.1, 0.7, 0.5]])
     kd = ImageScores("kd", {1: np.array([0.9, 0.1, 0.6, 0.6]), 7: np.array([0.9, 0.1, 1.0, 0.0])})
-    (improved,) = (image for image in choose_images(none, kd, 1) if image.kind == "improved")
+    (improved,) = (image for image in choose_images(none, kd, 1, MIOU) if image.kind == "improved")
     assert (improved.index, improved.why) == (3, "kd gains 10.0 points over none, 50.0 to 60.0 % mIoU")
 
 
@@ -479,7 +482,7 @@ SCORES = st.lists(st.one_of(st.just(float("nan")), st.sampled_from([0.0, 0.25, 0
 def test_no_image_is_chosen_twice_and_none_without_a_score(levels: list[float], n: int, random: Any) -> None:
     after = [level if np.isnan(level) else random.choice([0.0, 0.5, 1.0]) for level in levels]
     none, kd = scored(none=[levels], kd=[after])
-    chosen = choose_images(none, kd, n)
+    chosen = choose_images(none, kd, n, MIOU)
     indices = [image.index for image in chosen]
     known = [index for index, level in enumerate(levels) if not np.isnan(level)]
     assert len(set(indices)) == len(indices)
@@ -488,14 +491,14 @@ def test_no_image_is_chosen_twice_and_none_without_a_score(levels: list[float], 
     assert all(sum(image.kind == kind for image in chosen) <= n for kind in KINDS)
     best, worst = ([levels[image.index] for image in chosen if image.kind == kind] for kind in ("best", "worst"))
     assert min(best, default=1.0) >= max(worst, default=0.0)
-    assert chosen == choose_images(none, kd, n)
+    assert chosen == choose_images(none, kd, n, MIOU)
 
 
 def test_the_score_of_an_image_leaves_out_classes_that_it_lacks() -> None:
     matrices = np.zeros((3, 3, 3), int)
     matrices[0] = [[6, 2, 0], [0, 2, 0], [0, 0, 0]]
     matrices[2] = [[0, 0, 4], [0, 0, 0], [0, 0, 0]]
-    found = per_image_miou(Counts.from_dense(matrices))
+    found = Counts.from_dense(matrices).per_image()
     np.testing.assert_allclose(found, [(6 / 8 + 2 / 4) / 2, np.nan, 0.0])
 
 
@@ -514,17 +517,17 @@ def test_pictures_are_of_a_useful_size(size: tuple[int, int]) -> None:
 def test_large_masks_are_shrunk_without_new_colours() -> None:
     rng = np.random.RandomState(0)
     labels = rng.choice(np.array([0, 1, 2, 255], np.uint8), (700, 1400))
-    subject = Subject(np.full((700, 1400, 3), 90, np.uint8), labels, INFO)
+    subject = MaskPainter(np.full((700, 1400, 3), 90, np.uint8), labels, INFO)
     mask = rng.randint(0, 3, labels.shape).astype(np.uint8)
     assert len(np.unique(np.asarray(subject.prediction(mask)).reshape(-1, 3), axis=0)) == 3
     shown = np.asarray(subject.error(mask).convert("RGB")).reshape(-1, 3)
     assert len(np.unique(shown, axis=0)) == 3
-    assert subject.photo.size == subject.truth().size == subject.error(mask).size == (640, 320)
+    assert subject.photo().size == subject.truth().size == subject.error(mask).size == (640, 320)
 
 
 def test_overlays_tint_by_class_and_ignored_labels_are_hatched() -> None:
     labels = np.array([[0, 1], [2, 255]], np.uint8)
-    subject = Subject(np.full((2, 2, 3), 100, np.uint8), labels, INFO)
+    subject = MaskPainter(np.full((2, 2, 3), 100, np.uint8), labels, INFO)
     truth = np.asarray(subject.truth())
     assert [truth[y, x].argmax() for y, x in ((10, 10), (10, 300), (300, 10))] == [0, 1, 2]
     hatched = truth[160:, 160:].reshape(-1, 3)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from bench.data.facts import DatasetInfo
-from bench.matrix.recipe import Recipe
+from bench.matrix.recipe import recipe_for
 from bench.method import Batch, Outputs
 from bench.tasks.segmentation.task import Segmentation
 
@@ -16,7 +16,7 @@ INFO = DatasetInfo(("a", "b", "c"), ((0, 0, 0),) * 3, (0.5,) * 3, (0.2,) * 3, "m
 
 
 def task(**recipe) -> Segmentation:
-    return Segmentation(INFO, Recipe(iterations=1, **recipe))
+    return Segmentation(INFO, recipe_for()(iterations=1, **recipe))
 
 
 def batch(target: torch.Tensor) -> Batch:
@@ -75,8 +75,8 @@ def test_counts_agree_with_a_pixel_loop_whatever_the_batches():
         evaluator = task().evaluator()
         for start in range(0, 5, size):
             part = slice(start, start + size)
-            evaluator.update(one_hot(torch.from_numpy(prediction[part])), torch.from_numpy(target[part]))
-        counts = evaluator.counts()
+            evaluator.update(one_hot(torch.from_numpy(prediction[part])), batch(torch.from_numpy(target[part])))
+        counts = evaluator.evidence()
         dense = np.zeros((5, 3, 3), int)
         dense[counts.image, counts.target, counts.prediction] = counts.count
         assert (dense == expected).all()
@@ -89,8 +89,8 @@ def test_miou_is_of_the_dataset_not_the_mean_over_images():
     small[0, 0, 0] = 1
     large[0, :25] = 1
     evaluator = task().evaluator()
-    evaluator.update(one_hot(torch.zeros_like(small)), small)
-    evaluator.update(one_hot(large), large)
+    evaluator.update(one_hot(torch.zeros_like(small)), batch(small))
+    evaluator.update(one_hot(large), batch(large))
     scores = evaluator.scores()
     background = (1599 + 600) / (1600 + 600)
     assert scores["iou"]["b"] == pytest.approx(1000 / 1001)
@@ -102,7 +102,7 @@ def test_miou_is_of_the_dataset_not_the_mean_over_images():
 
 def test_an_image_of_ignored_pixels_adds_nothing_and_still_counts_as_an_image():
     evaluator = task().evaluator()
-    evaluator.update(one_hot(torch.zeros(1, 4, 4, dtype=torch.long)), torch.full((1, 4, 4), 255))
-    evaluator.update(one_hot(torch.ones(1, 4, 4, dtype=torch.long)), torch.ones(1, 4, 4, dtype=torch.long))
-    assert evaluator.counts().n_images == 2
+    evaluator.update(one_hot(torch.zeros(1, 4, 4, dtype=torch.long)), batch(torch.full((1, 4, 4), 255)))
+    evaluator.update(one_hot(torch.ones(1, 4, 4, dtype=torch.long)), batch(torch.ones(1, 4, 4, dtype=torch.long)))
+    assert evaluator.evidence().n_images == 2
     assert evaluator.scores()["miou"] == 1

@@ -1,12 +1,15 @@
-"""One image of a gallery: itself, class masks over it, and where a prediction is wrong."""
+"""Pictures of one image: itself, class masks over it, and where a prediction is wrong."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data.facts import DatasetInfo
+from bench.tasks.base import Painter
 from bench.tasks.segmentation.overlay import Colour, distinct_palette
 
 LONGEST_SIDE = 640
@@ -23,7 +26,7 @@ _FADED_FROM = 168
 _IS_IGNORED, _IS_WRONG, _IS_RIGHT = range(3)
 
 
-class Subject:
+class MaskPainter(Painter):
     """An image with its labels, shown at one size.
 
     Args:
@@ -37,8 +40,12 @@ class Subject:
         self.size = shown_size(*labels.shape)
         shrunk = self.size[0] < labels.shape[1]
         method = Image.Resampling.LANCZOS if shrunk else Image.Resampling.NEAREST
-        self.photo = Image.fromarray(pixels).resize(self.size, method)
+        self._photo = Image.fromarray(pixels).resize(self.size, method)
         self._colours = colour_table(info)
+
+    def photo(self) -> Image.Image:
+        """Return the image itself."""
+        return self._photo
 
     def truth(self) -> Image.Image:
         """Return the labels over the image; ignored pixels are hatched grey."""
@@ -49,16 +56,16 @@ class Subject:
         drawn[ignored & light], drawn[ignored & ~light] = _HATCH
         return Image.fromarray(drawn)
 
-    def prediction(self, mask: NDArray[np.uint8]) -> Image.Image:
+    def prediction(self, predicted: NDArray[np.uint8]) -> Image.Image:
         """Return an H x W mask of classes over the image."""
-        return Image.blend(self.photo, Image.fromarray(self._colours[self._shown(mask)]), OPACITY)
+        return Image.blend(self._photo, Image.fromarray(self._colours[self._shown(predicted)]), OPACITY)
 
-    def error(self, mask: NDArray[np.uint8]) -> Image.Image:
+    def error(self, predicted: NDArray[np.uint8]) -> Image.Image:
         """Return a palette image: wrong pixels in :data:`WRONG`, ignored ones in :data:`IGNORED`, right ones faded."""
-        states = np.where(self.labels == mask, _IS_RIGHT, _IS_WRONG).astype(np.uint8)
+        states = np.where(self.labels == predicted, _IS_RIGHT, _IS_WRONG).astype(np.uint8)
         states[self.ignored] = _IS_IGNORED
         shown = self._shown(states)
-        greys = np.asarray(self.photo.convert("L")) // (256 // _GREYS)
+        greys = np.asarray(self._photo.convert("L")) // (256 // _GREYS)
         image = Image.fromarray(np.where(shown == _IS_RIGHT, _IS_RIGHT + greys, shown).astype(np.uint8))
         faded = np.linspace(_FADED_FROM, 255, _GREYS).round().astype(int).tolist()
         colours = [*IGNORED, *WRONG, *(value for grey in faded for value in (grey, grey, grey))]
@@ -86,3 +93,23 @@ def colour_table(info: DatasetInfo) -> NDArray[np.uint8]:
     table[:] = IGNORED
     table[: len(own)] = own
     return table
+
+
+def mask_legend(
+    painters: Sequence[MaskPainter], shown: Sequence[NDArray[np.uint8]], info: DatasetInfo
+) -> list[tuple[str, Colour]]:
+    """Return names and colours of the classes that labels or predictions show, and of the marks.
+
+    Args:
+        painters: of the images.
+        shown: H x W masks of predicted classes.
+        info: classes and their colours.
+    """
+    masks = [*(painter.labels for painter in painters), *shown]
+    classes = {int(value) for mask in masks for value in np.unique(mask) if value < info.num_classes}
+    colours = colour_table(info).tolist()
+    entries = [(info.class_names[index], (*colours[index],)) for index in sorted(classes)]
+    marks = [("wrong (error maps)", WRONG)]
+    if any(painter.ignored.any() for painter in painters):
+        marks.append(("ignored", IGNORED))
+    return [*entries, *marks]

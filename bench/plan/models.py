@@ -1,0 +1,123 @@
+"""The models of a matrix: their weights, their outputs, and whether the two fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.base.errors import BenchError, describe_error
+from bench.base.files import digest, file_digest
+from bench.base.registry import students
+from bench.data.facts import DatasetInfo
+from bench.matrix.cell import ModelSpec
+from bench.matrix.matrix import ModelEntry
+from bench.method import Specs
+from bench.models.base import Model, output_spec
+from bench.models.weights.pretrained import PublishedFile
+from bench.models.weights.published import recognised, under_own_names
+from bench.models.weights.reading import read_weights, require_fit
+from bench.plan.build import build_spec
+from bench.plan.weights import find_weights
+from bench.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What was learnt of a model by building it without memory.
+
+    Attributes:
+        model: the model on the meta device.
+        spec: shapes of its outputs at the size that it is trained at.
+        n_parameters: of its training, auxiliary heads included.
+    """
+
+    model: Model
+    spec: Specs
+    n_parameters: int
+
+
+class Models:
+    """Describes the models that a matrix names, each weights file read and each model built once.
+
+    Args:
+        task: of the dataset.
+        info: facts of the dataset.
+        folder: where the matrix lies.
+
+    Attributes:
+        weights: files given for models, by digest.
+        published: files of weights that models start from and that somebody publishes, by name.
+        notes: what is worth knowing of the given weights.
+    """
+
+    def __init__(self, task: type[Task], info: DatasetInfo, folder: Path) -> None:
+        self._channels, self._folder = task.channels(info), folder
+        self.weights: dict[str, Path] = {}
+        self.published: dict[str, PublishedFile] = {}
+        self.notes: list[str] = []
+        self._probes: dict[str, Probe] = {}
+
+    def describe(self, entry: ModelEntry) -> ModelSpec:
+        """Return a model with its options filled in and its weights file digested.
+
+        Raises:
+            BenchError: no such weights.
+        """
+        options = students.get(entry.name).options.resolve(entry.options)
+        sha256 = None if entry.weights is None else self._weights_digest(entry.weights)
+        return ModelSpec(name=entry.name, options=options, weights_sha256=sha256, input=entry.input)
+
+    def _weights_digest(self, text: str) -> str:
+        """Return the digest of a model's weights; where they are not here yet, of what names them."""
+        found = find_weights(text, self._folder)
+        path = found if isinstance(found, Path) else found.path
+        if isinstance(found, PublishedFile):
+            self.published[found.file] = found
+            if not path.is_file():
+                return digest({"absent": found.url})
+        sha256 = file_digest(path)
+        self.weights[sha256] = path
+        return sha256
+
+    def probe(self, spec: ModelSpec, size: tuple[int, int]) -> Probe:
+        """Return what a model hands to a method; a given weights file is tried on it.
+
+        Args:
+            spec: the model.
+            size: height and width of the images that it trains on.
+
+        Raises:
+            BenchError: the model cannot be built with its options, or the weights do not fit.
+        """
+        key = digest([spec.model_dump(mode="json"), size])
+        if key not in self._probes:
+            self._probes[key] = self._probed(spec, size)
+        return self._probes[key]
+
+    def _probed(self, spec: ModelSpec, size: tuple[int, int]) -> Probe:
+        try:
+            model = build_spec(spec, self._channels, device="meta")
+            outputs = output_spec(model, size)
+        except BenchError:
+            raise
+        except Exception as error:  # a builder's own code meets the options of a matrix here for the first time
+            raise BenchError(
+                f"model '{spec.name}' with {spec.options or 'no options'} and input {size[0]}x{size[1]} "
+                f"does not work: {describe_error(error)}"
+            ) from error
+        if spec.weights_sha256 is None:
+            self.published |= {source.file: source for source in model.pretrained}
+        elif path := self.weights.get(spec.weights_sha256):
+            self._try(spec, model, path)
+        return Probe(model, outputs, sum(parameter.numel() for parameter in model.parameters()))
+
+    def _try(self, spec: ModelSpec, model: Model, path: Path) -> None:
+        """Try weights on a model; where their form is a publisher's who prepares images otherwise, note that."""
+        weights = read_weights(path)
+        require_fit(model, under_own_names(model, weights), f"{path} (model '{spec.name}')")
+        found = recognised(model, weights) if path.suffix != ".safetensors" else None
+        other = {k: v for k, v in found.preparation.items() if spec.options.get(k) != v} if found else {}
+        if found and other:
+            shown = ", ".join(f"{key}: {value}" for key, value in other.items())
+            note = f"{path.name} has the form of {found.layout}, which goes with {shown} of '{spec.name}'"
+            self.notes += [note] if note not in self.notes else []
