@@ -59,6 +59,13 @@ class OutputSpec(Specs):
 
 
 @dataclass(frozen=True)
+class FeatureSpec(Specs):
+    """Shapes of a model that gives methods nothing but the encoder's stages."""
+
+    stages: tuple[TapSpec, ...] = ()
+
+
+@dataclass(frozen=True)
 class Pair:
     """What a method may know of its pair before training.
 

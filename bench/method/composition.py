@@ -36,6 +36,13 @@ class SumOf:
         return Sum(pair, {part.name: part.builder(pair, **options.get(part.name, {})) for part in self.parts})
 
     @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that every part is for."""
+        from bench.method.base import common_tasks
+
+        return common_tasks([part.builder.tasks for part in self.parts])
+
+    @property
     def needs_teacher(self) -> bool:
         """Whether a part looks at the teacher."""
         return any(getattr(part.builder, "needs_teacher", True) for part in self.parts)

@@ -18,7 +18,7 @@ Resize = Literal["none", "student", "teacher"]
 
 def _spec(spec: OutputSpec, tap: str, stage: int) -> TapSpec | None:
     if tap != "stages":
-        return spec.logits if tap == "logits" else spec.embedding
+        return getattr(spec, tap, None)
     return spec.stages[stage] if -len(spec.stages) <= stage < len(spec.stages) else None
 
 

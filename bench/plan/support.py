@@ -16,7 +16,7 @@ from bench.method import Method, OutputSpec, Pair, Specs
 from bench.method.registry import methods
 from bench.plan.models import Models
 from bench.plan.plan import Wanted
-from bench.tasks.base import Task
+from bench.tasks.base import Task, require_task
 
 NOT_HERE = (256, 256)
 """Height and width that models are tried at where there are no images to ask."""
@@ -71,10 +71,12 @@ class Support:
             Unsupported: the method refuses the pair or the task, or a model is of another task.
             BenchError: a model's outputs are not the dataset's.
         """
+        entry, name = methods.get(cell.method.name), cell.method.name
+        require_task(getattr(entry.builder, "tasks", Method.tasks), name, self.task.scoring.name)
         student = self._fitting("student", cell, cell.student)
         teacher = self._fitting("teacher", cell, cell.teacher) if cell.teacher else student
-        method = build_method(methods.get(cell.method.name), pair_of(self.data, student, teacher, self.size), cell)
-        self.task.require_method(method, cell.method.name)
+        method = build_method(entry, pair_of(self.data, student, teacher, self.size), cell)
+        self.task.require_taps(method, name)
         return tuple(method.remarks)
 
     def _fitting(self, role: str, cell: Cell, model: ModelSpec) -> Specs:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+import torch
 from torch import Tensor
 
 from bench.base.errors import BenchError, Unsupported, unknown
-from bench.base.registry import REGISTRIES, Registry, import_each
+from bench.base.registry import Registry, import_each
 from bench.data.facts import DatasetInfo
 from bench.method import EVERY_TASK, Batch, Method, Specs
 from bench.models.base import Model
@@ -47,20 +49,35 @@ class Evaluator(ABC):
         """Return every metric of the scoring by key, None where it cannot be told, and what else a result keeps."""
 
 
-class Painter(Protocol):
-    """Draws one image, its truth and predictions for it, all pictures of one size."""
+class Painter:
+    """Draws one image, its truth and predictions for it, all pictures of one size.
+
+    Args:
+        pixels: H x W x 3 RGB.
+        target: of the sample.
+        info: facts of the dataset.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], target: Any, info: DatasetInfo) -> None:
+        self.pixels, self.target, self.info = pixels, target, info
 
     def photo(self) -> Image.Image:
         """Return the image itself."""
+        from PIL import Image
+
+        return Image.fromarray(self.pixels)
 
     def truth(self) -> Image.Image:
-        """Return the target over the image."""
+        """Return the target over the image; as a prediction is drawn, unless a task does otherwise."""
+        return self.prediction(self.target)
 
     def prediction(self, predicted: Any) -> Image.Image:
         """Return a prediction over the image."""
+        raise NotImplementedError
 
     def error(self, predicted: Any) -> Image.Image | None:
         """Return where a prediction is wrong; None where a task has no such picture."""
+        return None
 
 
 class Task(ABC):
@@ -75,10 +92,12 @@ class Task(ABC):
 
     Attributes:
         scoring: name, metrics and evidence: the half of the task that tables are made with.
+        painter: draws the pictures of a gallery; None where there are none.
         taps: names of the outputs that its models may give to a method.
     """
 
     scoring: ClassVar[Scoring]
+    painter: ClassVar[type[Painter] | None] = None
     taps: ClassVar[frozenset[str]] = frozenset({"stages"})
     recipe: Any
 
@@ -110,13 +129,12 @@ class Task(ABC):
             raise Unsupported(f"{told} is a model for {model.task}, the dataset's task is {cls.scoring.name}")
 
     @classmethod
-    def require_method(cls, method: Method, name: str) -> None:
-        """Refuse a method that is for other tasks, or taps an output that models of this task have not got.
+    def require_taps(cls, method: Method, name: str) -> None:
+        """Refuse a method that taps an output which models of this task have not got.
 
         Raises:
             Unsupported: with the reason, which a plan shows.
         """
-        require_task(method.tasks, name, cls.scoring.name)
         if lacking := [tap for tap in method.taps if tap not in cls.taps]:
             raise Unsupported(
                 f"{name} reads {', '.join(lacking)}, which models for {cls.scoring.name} do not give; "
@@ -129,13 +147,16 @@ class Task(ABC):
         return {}
 
     @staticmethod
-    @abstractmethod
     def collate(samples: Sequence[Sample]) -> list[Stacked]:
         """Stack samples in order; several batches where they do not fit into one.
+
+        Here neighbours of equal size are stacked, and so are their targets, a tensor each.
 
         Args:
             samples: images, uint8 3 x H x W, with their targets.
         """
+        runs = itertools.groupby(samples, key=lambda sample: tuple(sample[0].shape[-2:]))
+        return [_stacked(list(run)) for _, run in runs]
 
     @staticmethod
     def fills(info: DatasetInfo) -> dict[type, Any]:
@@ -170,19 +191,8 @@ class Task(ABC):
         """Return a fresh evaluator."""
 
     def shown(self, predictions: Any) -> list[Any]:
-        """Return the predictions for a batch one by one, on the host, as :meth:`painter` takes them."""
-        raise BenchError(f"the task {self.scoring.name} has no pictures")
-
-    @classmethod
-    def painter(cls, pixels: NDArray[np.uint8], target: Any, info: DatasetInfo) -> Painter:
-        """Return what draws an image.
-
-        Args:
-            pixels: H x W x 3 RGB.
-            target: of the sample.
-            info: facts of the dataset.
-        """
-        raise BenchError(f"the task {cls.scoring.name} has no pictures")
+        """Return the predictions for a batch one by one, on the host, as the painter takes them."""
+        return list(predictions.cpu().numpy())
 
     @classmethod
     def legend(cls, painters: Sequence[Any], shown: Sequence[Any], info: DatasetInfo) -> list[tuple[str, Colour]]:
@@ -194,6 +204,11 @@ class Task(ABC):
             info: facts of the dataset.
         """
         return []
+
+
+def _stacked(samples: Sequence[Sample]) -> Stacked:
+    images, targets = ([tensor.as_subclass(Tensor) for tensor in side] for side in zip(*samples, strict=True))
+    return torch.stack(images), torch.stack(targets)
 
 
 def require_task(tasks: Sequence[str], method: str, task: str) -> None:
@@ -208,7 +223,6 @@ def require_task(tasks: Sequence[str], method: str, task: str) -> None:
 
 T = TypeVar("T", bound=type[Task])
 tasks: Registry[Any] = Registry("task")
-REGISTRIES["tasks"] = tasks
 
 
 def register_task(task: T) -> T:

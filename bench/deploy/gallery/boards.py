@@ -23,7 +23,7 @@ from bench.deploy.gallery.sheet import MOST_COLUMNS, Sheet, SheetRow, sheet_pdf,
 from bench.matrix.cell import Cell
 from bench.plan.groups import Plan
 from bench.store.folders import Record
-from bench.tasks.base import Colour
+from bench.tasks.base import Colour, Painter, Task
 from bench.tasks.metric import Evidence
 from bench.train.stop import StopRequest
 from bench.train.trainee import Setting
@@ -114,7 +114,7 @@ class _BoardPainter:
         self.slug = board_slug(item)
         self.task, self.metric = setting.task, setting.task.scoring.primary
         count = len(samples)
-        self.painters = [self.task.painter(*samples.arrays(index), self.info) for index in range(count)]
+        self.painters = [_painter(self.task)(*samples.arrays(index), self.info) for index in range(count)]
         self.drawn = _Drawn([[] for _ in range(count)], [[] for _ in range(count)], [{} for _ in range(count)])
         self.notes: list[str] = []
         self.problems: list[str] = []
@@ -254,6 +254,12 @@ class _BoardPainter:
             "legend": [{"name": name, "colour": list(colour)} for name, colour in self._legend()],
             "figures": figures,
         }
+
+
+def _painter(task: type[Task]) -> type[Painter]:
+    if task.painter is None:
+        raise BenchError(f"the task {task.scoring.name} has no pictures")
+    return task.painter
 
 
 def board_slug(item: Selected) -> str:

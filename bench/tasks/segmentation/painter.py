@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +32,13 @@ class MaskPainter(Painter):
 
     Args:
         pixels: H x W x 3 RGB.
-        labels: H x W class indices and the ignore index.
+        target: H x W class indices and the ignore index.
         info: classes and their colours.
     """
 
-    def __init__(self, pixels: NDArray[np.uint8], labels: NDArray[np.uint8], info: DatasetInfo) -> None:
+    def __init__(self, pixels: NDArray[np.uint8], target: Any, info: DatasetInfo) -> None:
+        super().__init__(pixels, target, info)
+        labels = np.asarray(target)
         self.labels, self.ignored = labels, labels == info.ignore_index
         self.size = shown_size(*labels.shape)
         shrunk = self.size[0] < labels.shape[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,17 +9,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_confusion_matrix
-from torchvision import tv_tensors
 
 from bench.base.errors import BenchError
 from bench.data.facts import DatasetInfo
 from bench.method import Batch, Outputs, OutputSpec, Specs
 from bench.models.base import Model
-from bench.tasks.base import Colour, Evaluator, Forward, Painter, Sample, Stacked, Task, register_task
+from bench.tasks.base import Colour, Evaluator, Forward, Task, register_task
 from bench.tasks.segmentation.boundary import boundary_counts
 from bench.tasks.segmentation.counts import Counts
 from bench.tasks.segmentation.inference import predict, upsample
+from bench.tasks.segmentation.painter import MaskPainter, mask_legend
 from bench.tasks.segmentation.scores import SCORING, scores
 from bench.tasks.segmentation.settings import SegmentationSettings
 
@@ -38,6 +36,7 @@ class Segmentation(Task):
     """
 
     scoring = SCORING
+    painter = MaskPainter
     taps = frozenset({"logits", "embedding", "stages"})
     recipe: SegmentationSettings
 
@@ -63,14 +62,10 @@ class Segmentation(Task):
         return {"resolution": "label", "absent_classes": "skip"}
 
     @staticmethod
-    def collate(samples: Sequence[Sample]) -> list[Stacked]:
-        """Stack neighbours of equal size: images N x 3 x H x W and targets N x H x W, both uint8."""
-        runs = itertools.groupby(samples, key=lambda sample: tuple(sample[1].shape[-2:]))
-        return [_stacked(list(run)) for _, run in runs]
-
-    @staticmethod
     def fills(info: DatasetInfo) -> dict[type, Any]:
         """Return the ignore label, which masks are padded with."""
+        from torchvision import tv_tensors  # a plan needs none of it
+
         return {tv_tensors.Mask: info.ignore_index}
 
     def batch(self, images: Tensor, target: Tensor) -> Batch:
@@ -123,24 +118,9 @@ class Segmentation(Task):
         return list(predictions.argmax(dim=1).to(torch.uint8).cpu().numpy())
 
     @classmethod
-    def painter(cls, pixels: NDArray[np.uint8], target: Tensor, info: DatasetInfo) -> Painter:
-        """Return what draws class masks over an H x W x 3 image; the target is its H x W mask."""
-        from bench.tasks.segmentation.painter import MaskPainter  # matplotlib is slow to import, and no training draws
-
-        return MaskPainter(pixels, target.numpy(), info)
-
-    @classmethod
     def legend(cls, painters: Sequence[Any], shown: Sequence[Any], info: DatasetInfo) -> list[tuple[str, Colour]]:
         """Return names and colours of the classes that labels or predictions show."""
-        from bench.tasks.segmentation.painter import mask_legend
-
         return mask_legend(painters, shown, info)
-
-
-def _stacked(samples: Sequence[Sample]) -> Stacked:
-    images = torch.stack([image.as_subclass(Tensor) for image, _ in samples])
-    masks = torch.stack([mask.as_subclass(Tensor) for _, mask in samples])
-    return images, masks
 
 
 class Counter(Evaluator):
@@ -162,6 +142,8 @@ class Counter(Evaluator):
             predictions: class scores N x K x H x W, from :meth:`Segmentation.predict`.
             batch: target N x H x W, class index or ignore label.
         """
+        from torchmetrics.functional.classification import multiclass_confusion_matrix  # a plan needs none of it
+
         info, target = self.info, batch.target
         prediction = predictions.argmax(dim=1)
         self._boundaries.append(
