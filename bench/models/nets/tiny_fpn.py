@@ -16,7 +16,7 @@ from bench.models.base import SegmentationModel
 def _block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
     """Return a 3x3 convolution, batch norm and ReLU.
 
-    As torchvision's ``Conv2dNormActivation``; nothing else here needs torchvision, whose import takes as long as torch's.
+    As torchvision's ``Conv2dNormActivation``; nothing else here needs torchvision, which takes long to import.
     """
     convolution = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
