@@ -251,10 +251,14 @@ _installed: set[str] = set()
 """Registries whose entry points were loaded."""
 
 
-def discover() -> list[BrokenPlugin]:
-    """Find every built-in and installed entry; return the plug-ins that failed to load."""
-    for registry in list(REGISTRIES.values()):
-        registry.names()
+def discover(*kinds: str) -> list[BrokenPlugin]:
+    """Find every built-in and installed entry; return the plug-ins that failed to load.
+
+    Args:
+        kinds: names among :data:`REGISTRIES`; all of them if left out.
+    """
+    for kind in kinds or tuple(REGISTRIES):
+        REGISTRIES[kind].names()
     return list(_broken.values())
 
 

@@ -14,6 +14,7 @@ from bench.base import registry
 from bench.base.errors import BenchError
 from bench.base.registry import Registry, datasets, discover, load_plugin, students, teachers
 from bench.base.source import read_module
+from bench.matrix.matrix import load_matrix
 from bench.method.registry import methods
 
 
@@ -266,6 +267,20 @@ def test_two_built_in_files_cannot_share_a_name(built_in: Built, tmp_path: Path)
             f"the method name 'out_of_tree' is taken: defined at {folder}/one.py:4, again at {folder}/two.py:4. "
             "Rename one of them."
         )
+
+
+def test_a_matrix_of_built_in_names_imports_no_installed_plugin(install: Install) -> None:
+    install("raise RuntimeError('old driver')")
+    assert load_matrix("quick").broken == []
+    assert registry._installed == set()
+
+
+def test_a_method_that_an_installed_plugin_may_have_held_is_told_with_its_fault(install: Install) -> None:
+    install("raise RuntimeError('old driver')")
+    loaded = load_matrix("quick", ["methods[1]=theirs"])
+    assert "plug-in entry point theirs = dist_plugin:entry failed: RuntimeError: old driver" in (
+        loaded.unavailable["theirs"]
+    )
 
 
 def test_snapshot_and_restore() -> None:

@@ -18,15 +18,13 @@ KINDS = ("methods", "students", "teachers", "datasets")
 
 def print_registered(kind: str | None, console: Console) -> None:
     """Print everything of one kind, or of all."""
-    broken = discover()
-    for name in KINDS:
-        registry = REGISTRIES[name]
-        if kind not in (None, name):
-            continue
+    kinds = [name for name in KINDS if kind in (None, name)]
+    broken = discover(*kinds) if kinds else []
+    for name in kinds:
         table = Table(title=name, title_justify="left")
         for heading in ("name", "options", "description", "defined at"):
             table.add_column(heading, overflow="fold")
-        for entry in registry:
+        for entry in REGISTRIES[name]:
             table.add_row(
                 *(escape(text) for text in (entry.name, _options(entry), entry.summary, _short(entry.origin)))
             )
@@ -46,7 +44,6 @@ def print_entry(kind: str | None, name: str, console: Console) -> None:
     Raises:
         BenchError: nothing has that name.
     """
-    discover()
     if kind == "presets" or (kind is None and name in presets()):
         _print_preset(name, console)
         return
