@@ -15,6 +15,7 @@ from bench.matrix.matrix import load_matrix, presets
 from bench.method.registry import methods
 from tests.data.sets.test_camvid import make_camvid
 from tests.harness import PLUGINS, records, run, write_matrix
+from tests.test_imports import ORDER
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -109,10 +110,8 @@ def test_linked_documents_exist():
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
-def test_the_module_table_of_the_architecture_names_modules_that_exist():
+def test_the_architecture_has_a_paragraph_for_each_folder_from_the_ground_up():
     text = (ROOT / "docs" / "architecture.md").read_text()
-    rows = [line for line in text.splitlines() if line.startswith("| `")]
-    for row in rows:
-        for name in re.findall(r"`([a-z_/]+)`", row.split("|")[1]):
-            path = ROOT / "bench" / name
-            assert path.is_dir() or path.with_suffix(".py").is_file(), name
+    assert re.findall(r"^\*\*`(\w+)`\*\*", text, re.MULTILINE) == list(ORDER)
+    for name in re.findall(r"`((?:bench|tests)/[\w/.]+)`", text):
+        assert (ROOT / name).exists(), name

@@ -45,7 +45,7 @@ from bench.tasks.segmentation.scores import ABSENT_CLASS_POLICY
 from bench.tasks.segmentation.settings import Evaluation
 from bench.tasks.segmentation.task import Segmentation
 from bench.train.evaluate import evaluate
-from bench.train.trainee import Setting
+from bench.train.setting import Setting
 
 SAFETENSORS = ".safetensors"
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.method import Batch
 from bench.models.base import Model, Triple
 from bench.tasks.base import Task
-from bench.train.trainee import Setting
+from bench.train.setting import Setting
 
 
 class Views:

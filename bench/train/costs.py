@@ -1,4 +1,4 @@
-"""What the models of a run cost at inference, measured once each."""
+"""What a cell costs to train, and what the models of a run cost at inference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,31 @@ from bench.matrix.cell import ModelSpec
 from bench.models.efficiency import measure
 from bench.plan.build import build_spec
 from bench.store.folders import Record, remembered
-from bench.train.trainee import Setting
+from bench.train.setting import Setting
+
+
+@dataclass
+class Costs:
+    """What a cell took, as if it had trained alone.
+
+    Attributes:
+        step_s: seconds of its own forward, loss, backward and optimiser steps.
+        teacher_s: seconds of teacher forwards that it listened to.
+        eval_s: seconds of evaluations.
+        train_mem_mib: peak memory of training on CUDA: its own weights and optimiser, the teacher's weights where it
+            listens, and the most that a step took beyond; None elsewhere.
+    """
+
+    step_s: float = 0.0
+    teacher_s: float = 0.0
+    eval_s: float = 0.0
+    train_mem_mib: float | None = None
+
+    def record(self, iterations: int) -> dict[str, float | None]:
+        """Return the costs as they stand in results; ``train_s`` is teacher plus own steps."""
+        train_s = self.step_s + self.teacher_s
+        step_ms = 1e3 * train_s / iterations
+        return {**vars(self), "train_s": train_s, "iterations": iterations, "step_ms_mean": step_ms}
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,16 @@ from bench.plan.support import image_size, pair_of
 from bench.store.folders import CONFIG, FAILURE, SCHEMA, CellFolder, Record, RunFolder
 from bench.tasks.metric import Evidence
 from bench.train import record as outcome
+from bench.train.checkpoint import load_checkpoint
 from bench.train.costs import ModelCosts
 from bench.train.evaluate import evaluate
 from bench.train.events import Ended, GroupBegun, Reporter, Said
-from bench.train.lockstep import LockstepGroup, describe_failure
+from bench.train.lockstep import LockstepGroup
+from bench.train.reason import describe_failure
+from bench.train.setting import Setting, read_initial_weights
 from bench.train.stop import StopRequest
 from bench.train.teacher import Trained, require_expected
-from bench.train.trainee import Setting, Trainee, read_initial_weights
+from bench.train.trainee import Trainee
 
 T = TypeVar("T")
 
@@ -163,7 +166,7 @@ class GroupRun:
         planned = replace(planned, provenance=self._provenance(planned))
         pair = pair_of(self.engine.plan.data, student, teacher, self.size)
         trainee = Trainee(planned, self.run_folder.cell(cell.id), self.engine.setting, pair)
-        if note := trainee.load_checkpoint():
+        if note := load_checkpoint(trainee):
             self.engine.reporter.tell(Said(f"{cell.id}: {note}"))
         return trainee
 

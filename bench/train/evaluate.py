@@ -14,8 +14,8 @@ from bench.models.base import Model
 from bench.tasks.base import Task
 from bench.tasks.metric import Evidence
 from bench.train.batches import Views, to_batch
+from bench.train.setting import Setting
 from bench.train.stop import StopRequest
-from bench.train.trainee import Setting
 
 
 def evaluate(

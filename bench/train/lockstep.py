@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.base.errors import BenchError, Interrupted
-from bench.base.files import write_problem
 from bench.data.base import TargetSamples
 from bench.data.feed.loader import BatchOrder, train_loader
 from bench.data.feed.transforms import build_train_transform
-from bench.method import Batch, TaskOutputs
+from bench.method import TaskOutputs
 from bench.models.base import Model
 from bench.tasks.base import Stacked
 from bench.tasks.metric import Evidence
 from bench.train.batches import Views, to_batch
+from bench.train.checkpoint import save_checkpoint
 from bench.train.clock import Stopwatch
 from bench.train.evaluate import evaluate
 from bench.train.events import Reporter, Scored, Stepped, TermsRead
 from bench.train.memory import tensor_bytes
+from bench.train.reason import ending
+from bench.train.setting import Setting
+from bench.train.shared import Frozen, Shared
 from bench.train.stop import StopRequest
-from bench.train.trainee import Diverged, Setting, Trainee
+from bench.train.trainee import Trainee
 
 
 @dataclass
@@ -65,18 +66,18 @@ class LockstepGroup:
     def __post_init__(self) -> None:
         self.alive = list(self.trainees)
         self.recipe, self.task = self.trainees[0].recipe, self.trainees[0].task
-        self.taps = frozenset(tap for trainee in self.trainees for tap in trainee.method.taps)
-        self._teacher_watch = Stopwatch(self.setting.device)
+        taps = frozenset(tap for trainee in self.trainees for tap in trainee.method.taps)
+        self._frozen = Frozen(self.teacher, taps, self.setting.device, self.recipe.precision)
         for trainee in self.trainees:
             if self.teacher is not None and trainee.method.needs_teacher:
                 trainee.teacher_bytes = tensor_bytes(self.teacher.state_dict().values())
         self._last_checkpoint = time.monotonic()
         self._listening: list[Trainee] = []
 
-    def guarded(self, trainee: Trainee, action: Callable[[], object]) -> None:
+    def guarded(self, trainee: Trainee, action: Callable[[Trainee], object]) -> None:
         """Do something for one member; whatever goes wrong ends that member alone."""
         try:
-            action()
+            action(trainee)
         except Interrupted:
             raise
         except Exception as error:  # noqa: BLE001 - a companion must not suffer, whatever it is
@@ -84,20 +85,7 @@ class LockstepGroup:
 
     def _drop(self, trainee: Trainee, error: Exception) -> None:
         self.alive.remove(trainee)
-        details: dict[str, Any] = {"iteration": trainee.iteration, "terms": dict(trainee.terms)}
-        if not isinstance(error, Diverged):
-            try:
-                trainee.settle()
-            except Diverged as cause:
-                error = cause
-            except Exception:  # noqa: BLE001, S110 - the first error is the one to tell
-                pass
-        if isinstance(error, Diverged):
-            details |= {"iteration": error.iteration, "terms": error.terms}
-            self.failed(trainee, "diverged", str(error), details)
-            return
-        details["traceback"] = "".join(traceback.format_exception(error))
-        self.failed(trainee, "failed", describe_failure(error, trainee.folder.path), details)
+        self.failed(trainee, *ending(trainee, error))
         if isinstance(error, torch.OutOfMemoryError):
             torch.cuda.empty_cache()
 
@@ -118,7 +106,7 @@ class LockstepGroup:
                 if self.stop.requested and iteration + 1 < self.recipe.iterations:
                     raise Interrupted(self.stop.signal_number)
             for trainee in list(self.alive):
-                self.guarded(trainee, lambda trainee=trainee: self._conclude(trainee))  # type: ignore[misc]
+                self.guarded(trainee, self._conclude)
         except (BenchError, Interrupted):
             self._checkpoint_all()
             raise
@@ -136,7 +124,7 @@ class LockstepGroup:
             done = trainee.iteration
             missing = not trainee.evals or trainee.evals[-1]["iteration"] < done
             if missing and done in self.recipe.evaluation_points() and done < self.recipe.iterations:
-                self.guarded(trainee, lambda t=trainee: self._score(t))  # type: ignore[misc]
+                self.guarded(trainee, self._score)
 
     def _batches(self, start: int) -> Iterator[Stacked]:
         seed = self.trainees[0].cell.seed
@@ -164,7 +152,7 @@ class LockstepGroup:
         shared = self._share(live, images, target)
         for trainee in live:
             if trainee in self.alive:
-                self.guarded(trainee, lambda t=trainee, s=shared: s.step(t))  # type: ignore[misc]
+                self.guarded(trainee, shared.step)
             if shared.changed():
                 error = RuntimeError("changed the batch or the teacher's outputs in place, which its companions share")
                 if trainee in self.alive:
@@ -176,9 +164,10 @@ class LockstepGroup:
         """Return what the members see; a teacher that fails takes its listeners with it."""
         batch = to_batch(images, target, self.task, self.setting.device)
         views = Views(batch.images, self.setting, self.recipe.channels_last)
-        outputs = None
+        outputs: TaskOutputs | None = None
         try:
-            outputs = self._teach([trainee for trainee in live if trainee in self.alive], views)
+            if any(trainee.method.needs_teacher for trainee in live if trainee in self.alive):
+                outputs = self._frozen.outputs(views)
         except Exception as error:  # noqa: BLE001 - those who need no teacher go on
             for trainee in live:
                 if trainee.method.needs_teacher and trainee in self.alive:
@@ -186,21 +175,6 @@ class LockstepGroup:
         for trainee in live:
             views.of(trainee.student)
         return Shared(batch, views, outputs)
-
-    def _teach(self, live: list[Trainee], views: Views) -> TaskOutputs | None:
-        if self.teacher is None or not any(trainee.method.needs_teacher for trainee in live):
-            return None
-        images = views.of(self.teacher)
-        # no_grad rather than inference_mode: autograd refuses to save inference tensors, which losses do.
-        with self._teacher_watch, torch.no_grad(), self._autocast():
-            outputs = self.teacher(images)
-        kept: TaskOutputs = outputs.keep(self.taps).changed(Tensor.float)
-        kept.model = self.teacher
-        return kept
-
-    def _autocast(self) -> torch.autocast:
-        dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(self.recipe.precision)
-        return torch.autocast(self.setting.device.type, dtype=dtype, enabled=dtype is not None)
 
     def _after(self, done: int) -> None:
         recipe = self.recipe
@@ -218,22 +192,22 @@ class LockstepGroup:
                 trainee.log()
                 self.reporter.tell(TermsRead(trainee.cell, done, trainee.terms))
             if scored and done < recipe.iterations:
-                self.guarded(trainee, lambda t=trainee: self._score(t))  # type: ignore[misc]
+                self.guarded(trainee, self._score)
         if due and done < recipe.iterations:
             self._checkpoint_all()
 
     def _settle(self) -> None:
-        teacher_s = self._teacher_watch.take()
+        teacher_s = self._frozen.watch.take()
         for trainee in self._listening:
             if trainee.method.needs_teacher:
                 trainee.costs.teacher_s += teacher_s
         for trainee in list(self.alive):
-            self.guarded(trainee, trainee.settle)
+            self.guarded(trainee, Trainee.settle)
 
     def _checkpoint_all(self) -> None:
         self._settle()
         for trainee in list(self.alive):
-            self.guarded(trainee, trainee.save_checkpoint)
+            self.guarded(trainee, save_checkpoint)
         self._last_checkpoint = time.monotonic()
 
     def _score(self, trainee: Trainee) -> tuple[Evidence, dict[str, Any]]:
@@ -261,35 +235,3 @@ class LockstepGroup:
         counts, metrics = self._score(trainee)
         self.finish(trainee, counts, metrics)
         self.alive.remove(trainee)
-
-
-class Shared:
-    """What the members of a group see in one step, and whether one of them changed it.
-
-    Args:
-        batch: the batch.
-        views: its images as each model wants them.
-        teacher: the teacher's outputs, or None.
-    """
-
-    def __init__(self, batch: Batch, views: Views, teacher: TaskOutputs | None) -> None:
-        self.batch, self.views, self.teacher = batch, views, teacher
-        self._tensors = [*batch.tensors(), *views.made(), *(teacher.tensors() if teacher is not None else ())]
-        self._versions = [tensor._version for tensor in self._tensors]
-
-    def step(self, trainee: Trainee) -> None:
-        """Let one member train its iteration."""
-        trainee.step(self.batch, self.views.of(trainee.student), self.teacher)
-
-    def changed(self) -> bool:
-        """Tell whether a tensor was written to since this was made; torch counts the writes on the host."""
-        return self._versions != [tensor._version for tensor in self._tensors]
-
-
-def describe_failure(error: Exception, folder: Path) -> str:
-    """Return the reason that a failed cell shows."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return f"out of memory: {str(error).splitlines()[0]} Use a smaller recipe.batch_size for all cells."
-    if isinstance(error, OSError):
-        return write_problem(folder, error)
-    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"

@@ -17,7 +17,7 @@ from bench.models.weights.reading import load_into, read_weights
 from bench.plan.build import build_spec
 from bench.plan.plan import Plan
 from bench.store.folders import STUDENT, CellFolder, Record, RunFolder, read_result, remembered
-from bench.train.trainee import Setting
+from bench.train.setting import Setting
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def test_a_change_of_the_harness_numerics_changes_every_key(monkeypatch: pytest.
 
 def test_the_key_does_not_depend_on_how_numbers_and_options_are_written() -> None:
     augment = {"crop": 32, "scale": ["0.5", 2]}
-    recipe = Recipe.model_validate(
+    recipe = recipe_for().model_validate(
         {"iterations": 100.0, "optimizer": {"lr": "1e-3"}, "augment": augment, "evaluation": {"window": 32}}
     )
     assert changed(CELL, "recipe", recipe).key == CELL.key

@@ -14,7 +14,7 @@ from bench.models.base import IMAGENET_MEAN, IMAGENET_STD
 from bench.plan.build import build_spec
 from bench.plan.groups import build_plan
 from bench.train.batches import Views
-from bench.train.trainee import Setting
+from bench.train.setting import Setting
 from tests.harness import run, write_matrix
 
 

@@ -169,16 +169,16 @@ def test_a_teacher_from_a_weights_file_is_used_and_scored(tmp_path, together):
 
 
 def test_no_disk_space_fails_the_cell_and_keeps_the_others(tmp_path, monkeypatch, together):
-    from bench.train.trainee import Trainee
+    from bench.train import lockstep
 
-    original = Trainee.save_checkpoint
+    original = lockstep.save_checkpoint
 
-    def full(self):
-        if self.cell.method.name == "kd":
+    def full(trainee):
+        if trainee.cell.method.name == "kd":
             raise OSError(28, "No space left on device")
-        original(self)
+        original(trainee)
 
-    monkeypatch.setattr(Trainee, "save_checkpoint", full)
+    monkeypatch.setattr(lockstep, "save_checkpoint", full)
     plan = run(write_matrix(tmp_path), tmp_path / "results", checkpoint_seconds=0)
     state, failure = records(plan.run)["kd"]
     assert state == "failed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bench.models.weights.reading import read_weights
 from bench.train import memory, trainee
 from bench.train.memory import MIB, StepMemory, tensor_bytes
 from tests.harness import records, run, write_matrix
@@ -59,10 +60,7 @@ def test_a_cell_is_charged_for_its_weights_its_steps_and_the_teacher_it_listens_
     found = {name: record["cost"]["train_mem_mib"] for name, (_, record) in records(plan.run).items()}
     teacher = next(plan.teachers_run.cells())
     student = next(plan.run.cells())
-    sizes = [
-        sum(t.numel() for t in trainee.read_weights(c.path / "student.safetensors").values())
-        for c in (teacher, student)
-    ]
+    sizes = [sum(t.numel() for t in read_weights(c.path / "student.safetensors").values()) for c in (teacher, student)]
     assert found["none"] > 3 + 3 * 4 * (sizes[1] - 2) / MIB * 0.9  # weights and the two moments of AdamW
     assert found["kd"] - found["none"] == pytest.approx(4 * sizes[0] / MIB, rel=0.2)
 

@@ -35,7 +35,7 @@ def child_run(path: Path, results: Path) -> None:
 def child_killed_in_write(path: Path, results: Path, name: str, nth: int) -> None:
     """Run, and die in the middle of the n-th write of a file of that name."""
     from bench.base import files
-    from bench.train import trainee
+    from bench.train import checkpoint
 
     original, seen = files.write_atomic, [0]
 
@@ -55,7 +55,7 @@ def child_killed_in_write(path: Path, results: Path, name: str, nth: int) -> Non
 
         return original(target, half)
 
-    for module in (files, trainee):
+    for module in (files, checkpoint):
         module.write_atomic = dying
     run(path, results, checkpoint_seconds=0)
 

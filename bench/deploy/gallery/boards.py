@@ -25,8 +25,8 @@ from bench.plan.groups import Plan
 from bench.store.folders import Record
 from bench.tasks.base import Colour, Painter, Task
 from bench.tasks.metric import Evidence
+from bench.train.setting import Setting
 from bench.train.stop import StopRequest
-from bench.train.trainee import Setting
 
 _JPEG_QUALITY = 88
 

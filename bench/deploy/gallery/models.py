@@ -28,7 +28,7 @@ from bench.plan.groups import Plan
 from bench.store.folders import STUDENT
 from bench.tasks.metric import Evidence
 from bench.train.evaluate import evaluate
-from bench.train.trainee import Setting, read_initial_weights
+from bench.train.setting import Setting, read_initial_weights
 
 
 class FewSamples(TargetSamples[Any]):

@@ -29,13 +29,15 @@ from bench.plan.plan import PlannedCell
 from bench.store.folders import CellFolder
 from bench.tasks.metric import Evidence
 from bench.tasks.segmentation.task import Segmentation
+from bench.train.checkpoint import load_checkpoint
 from bench.train.conformance.models import IGNORE, NUM_CLASSES, SIZE, Kind, Probe
 from bench.train.conformance.result import Fault
 from bench.train.conformance.scene import ITERATIONS, Situation, make_labels
 from bench.train.events import Event, Listener, Stepped
 from bench.train.lockstep import LockstepGroup
+from bench.train.setting import Setting
 from bench.train.stop import StopRequest
-from bench.train.trainee import Setting, Trainee
+from bench.train.trainee import Trainee
 
 NAME = "conformance"
 """What the models and a companion are registered as while a check trains."""
@@ -210,7 +212,7 @@ def _trainee(member: MethodSpec, kind: Kind, folder: Path) -> Trainee:
         recipe=RECIPE,
     )
     trainee = Trainee(PlannedCell(cell, "planned"), CellFolder(folder), _setting(), kind.pair())
-    trainee.load_checkpoint()
+    load_checkpoint(trainee)
     return trainee
 
 

@@ -12,7 +12,7 @@ from bench.data.sets.camvid import CamVid
 from bench.models.base import SegmentationModel, Triple
 from bench.tasks.segmentation.task import Segmentation
 from bench.train.batches import Views
-from bench.train.trainee import Setting
+from bench.train.setting import Setting
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.5, 0.25, 0.125)
 
