@@ -278,8 +278,9 @@ def test_a_matrix_of_built_in_names_imports_no_installed_plugin(install: Install
 def test_a_method_that_an_installed_plugin_may_have_held_is_told_with_its_fault(install: Install) -> None:
     install("raise RuntimeError('old driver')")
     loaded = load_matrix("quick", ["methods[1]=theirs"])
-    assert "plug-in entry point theirs = dist_plugin:entry failed: RuntimeError: old driver" in (
-        loaded.unavailable["theirs"]
+    assert (
+        "plug-in entry point theirs = dist_plugin:entry failed: RuntimeError: old driver"
+        in (loaded.unavailable["theirs"])
     )
 
 
