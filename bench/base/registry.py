@@ -110,7 +110,7 @@ class Registry(Generic[T]):
         self._families[prefix] = Entry(f"{prefix}:...", definition, origin)
 
     def _read_built_ins(self) -> None:
-        """Add the built-in entries, at the first use; a file that does not say what it registers is imported.
+        """Add the built-in entries, the siblings' too, at the first use; files that do not tell theirs are imported.
 
         Raises:
             BenchError: two of them have one name.
@@ -119,6 +119,8 @@ class Registry(Generic[T]):
             return
         self._has_built_ins = True  # files that are imported here ask again
         try:
+            for registry in self.siblings:
+                registry._read_built_ins()
             for found in _built_in(_key(self)):
                 if isinstance(found, Registration):
                     self._add_written(found)
