@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import bench.method.registry  # noqa: F401 - methods are among the registries from here on
 from bench.base import registry
 from bench.train.conformance.pytest_plugin import check_method  # noqa: F401 - the fixture, where bench is not installed
 
@@ -42,8 +43,8 @@ def registries_put_back() -> Iterator[None]:
     entries = {name: known.snapshot() for name, known in registry.REGISTRIES.items()}
     broken = dict(registry._broken)
     yield
-    for name, known in registry.REGISTRIES.items():
-        known.restore(entries[name])
+    for name, before in entries.items():
+        registry.REGISTRIES[name].restore(before)
     registry._broken.clear()
     registry._broken.update(broken)
 

@@ -20,7 +20,8 @@ from pydantic_core import PydanticCustomError, to_jsonable_python
 
 from bench.base.errors import BenchError, did_you_mean
 
-_FORWARDED = {"locations", "pair", "num_classes"}
+FORWARDED = frozenset({"locations", "pair", "num_classes"})
+"""Arguments that the harness gives; they are no options."""
 _CONFIG = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
@@ -44,10 +45,28 @@ class Options:
         """
         name = getattr(builder, "__name__", "Options")
         try:
-            return Options(create_model(name, __config__=_CONFIG, **_fields(builder)))
+            return Options.of_fields(name, _fields(builder))
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise BenchError(f"the options of {name} cannot be read from its signature: {reason}") from error
+
+    @staticmethod
+    def of_fields(name: str, fields: Mapping[str, tuple[Any, Any]]) -> Options:
+        """Return options given one by one.
+
+        Args:
+            name: of the model, as JSON schemas show it.
+            fields: type and default by name; the default of one that must be given is an ellipsis.
+
+        Raises:
+            TypeError: a type names another that is not known here.
+            pydantic.errors.PydanticUserError: a type is none of pydantic's, or a name begins with an underscore.
+        """
+        definitions: Any = {key: (kind, Field(default)) for key, (kind, default) in fields.items()}
+        schema = create_model(name, __config__=_CONFIG, **definitions)
+        if not schema.__pydantic_complete__:
+            raise TypeError(f"{name} has a type that names an unknown one")
+        return Options(schema)
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all options with defaults filled in, as plain JSON values.
@@ -130,15 +149,15 @@ class OptionsOfParts(Options):
         ]
 
 
-def _fields(builder: Callable[..., Any]) -> dict[str, Any]:
+def _fields(builder: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     function: Any = builder.__init__ if inspect.isclass(builder) else builder
     function = function.func if isinstance(function, functools.partial) else function
     hints = get_type_hints(function, include_extras=True)
-    fields: dict[str, Any] = {}
+    fields: dict[str, tuple[Any, Any]] = {}
     for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in _FORWARDED:
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in FORWARDED:
             default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-            fields[name] = (hints.get(name, Any), Field(default))
+            fields[name] = (hints.get(name, Any), default)
     return fields
 
 

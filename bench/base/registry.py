@@ -1,8 +1,10 @@
 """What is known by name: methods, students, teachers, datasets; where each came from; how plug-ins join.
 
-Built-in entries live in the packages ``bench.methods``, ``bench.students``, ``bench.teachers`` and ``bench.data.sets``.
-Others come from the entry-point groups ``bench.methods``, ``bench.students``, ``bench.teachers``, ``bench.datasets`` of
-installed distributions, or from files named under ``plugins:`` in a matrix.
+Built-in entries live in the packages ``bench.methods``, ``bench.students``, ``bench.teachers`` and ``bench.data.sets``;
+they are read from the text of their files, and a file is imported when its class or function is asked for. Others come
+from the entry-point groups ``bench.methods``, ``bench.students``, ``bench.teachers``, ``bench.datasets`` of installed
+distributions, which are imported when a name is not among the built-in ones or all names are asked for, or from files
+named under ``plugins:`` in a matrix.
 """
 
 from __future__ import annotations
@@ -16,62 +18,29 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
+from bench.base.entry import Defined, Definition, Entry, Member, T, Written
 from bench.base.errors import BenchError, describe_error, unknown
-from bench.base.options import Options, OptionsOfParts
+from bench.base.index import Registration, registrations
 
-T = TypeVar("T", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Entry(Generic[T]):
-    """One registered name.
-
-    Attributes:
-        name: the name used in matrices and tables.
-        builder: the class or function behind it.
-        origin: ``file:line`` of its definition.
-        parts: the entries that it is made of; none of most.
-    """
-
-    name: str
-    builder: T
-    origin: str
-    parts: tuple[Entry[T], ...] = ()
-
-    @property
-    def members(self) -> tuple[Entry[T], ...]:
-        """Its parts, or itself where it has none."""
-        return self.parts or (self,)
-
-    @property
-    def options(self) -> Options:
-        """What its builder takes.
-
-        Raises:
-            BenchError: the builder's signature cannot be read.
-        """
-        if self.parts:
-            return OptionsOfParts({part.name: part.options for part in self.parts})
-        return Options.of(self.builder)
-
-    @property
-    def summary(self) -> str:
-        """First line of the docstring."""
-        builder = self.builder.func if isinstance(self.builder, functools.partial) else self.builder
-        return (inspect.getdoc(builder) or "").partition("\n")[0]
-
-    @property
-    def code_digest(self) -> str:
-        """Digest of the source file that defines the entry; tells whether stored results are of other code."""
-        if self.parts:
-            digests = "".join(part.code_digest for part in self.parts)
-            return hashlib.sha256(digests.encode()).hexdigest()[:16]
-        path = Path(self.origin.rpartition(":")[0])
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+__all__ = [
+    "REGISTRIES",
+    "BrokenPlugin",
+    "Entry",
+    "Registry",
+    "T",
+    "datasets",
+    "discover",
+    "import_each",
+    "load_plugin",
+    "loaded_plugins",
+    "students",
+    "teachers",
+]
 
 
 @dataclass(frozen=True)
@@ -96,6 +65,7 @@ class Registry(Generic[T]):
         self._entries: dict[str, Entry[T]] = {}
         self._families: dict[str, Entry[T]] = {}
         self._members: dict[str, Entry[T]] = {}
+        self._has_built_ins = False
 
     def register(self, name: str) -> Callable[[T], T]:
         """Register the decorated class or function under ``name``.
@@ -105,15 +75,9 @@ class Registry(Generic[T]):
         """
 
         def add(builder: T) -> T:
-            entry = Entry(name, builder, _origin(builder))
-            for registry in (self, *self.siblings):
-                taken = registry._entries.get(name)
-                if taken and taken.origin != entry.origin:
-                    raise BenchError(
-                        f"the {registry.kind} name '{name}' is taken: "
-                        f"defined at {taken.origin}, again at {entry.origin}. Rename one of them."
-                    )
-            self._entries[name] = entry
+            self._read_built_ins()
+            if not _is_built_in(self._entries.get(name), builder):
+                self._add(Entry(name, Defined(builder), _origin(builder)))
             return builder
 
         return add
@@ -125,14 +89,81 @@ class Registry(Generic[T]):
         """
 
         def add(builder: T) -> T:
-            self._families[prefix] = Entry(f"{prefix}:...", builder, _origin(builder))
+            self._read_built_ins()
+            if not _is_built_in(self._families.get(prefix), builder):
+                self._add_family(prefix, Defined(builder), _origin(builder))
             return builder
 
         return add
 
-    def families(self) -> list[Entry[T]]:
-        """Return the entries behind names of the form ``prefix:rest``."""
-        return sorted(self._families.values(), key=lambda entry: entry.name)
+    def _add(self, entry: Entry[T]) -> None:
+        for registry in (self, *self.siblings):
+            taken = registry._entries.get(entry.name)
+            if taken and taken.origin != entry.origin:
+                raise BenchError(
+                    f"the {registry.kind} name '{entry.name}' is taken: "
+                    f"defined at {taken.origin}, again at {entry.origin}. Rename one of them."
+                )
+        self._entries[entry.name] = entry
+
+    def _add_family(self, prefix: str, definition: Definition[T], origin: str) -> None:
+        self._families[prefix] = Entry(f"{prefix}:...", definition, origin)
+
+    def _read_built_ins(self) -> None:
+        """Add the built-in entries, the siblings' too, at the first use; files that do not tell theirs are imported.
+
+        Raises:
+            BenchError: two of them have one name.
+        """
+        if self._has_built_ins:
+            return
+        self._has_built_ins = True  # files that are imported here ask again
+        try:
+            for registry in self.siblings:
+                registry._read_built_ins()
+            for found in _built_in(_key(self)):
+                if isinstance(found, Registration):
+                    self._add_written(found)
+                else:
+                    _guarded(found, functools.partial(importlib.import_module, found))
+        except BenchError:
+            self._has_built_ins = False
+            raise
+
+    def _add_written(self, found: Registration) -> None:
+        definition = Written[T](found, functools.partial(_imported, self.kind))
+        if found.is_family:
+            self._add_family(found.name, definition, found.origin)
+        else:
+            self._add(Entry(found.name, definition, found.origin))
+
+    def _here(self) -> dict[str, Entry[T]]:
+        """Return the entries by name that are known without importing installed distributions."""
+        self._read_built_ins()
+        return self._entries
+
+    def _all(self) -> dict[str, Entry[T]]:
+        """Return every entry by name."""
+        _load_installed(_key(self))
+        return self._here()
+
+    def _known(self, name: str) -> Entry[T] | None:
+        """Return what has a name, here or in a sibling; installed distributions are asked where nothing else has it.
+
+        Raises:
+            BenchError: the name is one of a family that cannot build it.
+        """
+        if (entry := self._found(name)) is not None:
+            return entry
+        for registry in (self, *self.siblings):
+            registry._all()
+        return self._found(name)
+
+    def _found(self, name: str) -> Entry[T] | None:
+        for registry in (self, *self.siblings):
+            if (entry := registry._here().get(name)) is not None:
+                return entry
+        return self._member(name)
 
     def _member(self, name: str) -> Entry[T] | None:
         """Return the entry of ``prefix:rest``, made when it is first asked for."""
@@ -146,8 +177,7 @@ class Registry(Generic[T]):
                 if check is not None:
                     check(rest)
                 if name not in registry._members:
-                    builder: Any = functools.partial(family.builder, rest)
-                    registry._members[name] = Entry(name, builder, family.origin)
+                    registry._members[name] = Entry(name, Member(family.definition, rest), family.origin)
                 return registry._members[name]
         return None
 
@@ -157,23 +187,23 @@ class Registry(Generic[T]):
         Raises:
             BenchError: nothing has that name.
         """
-        for registry in (self, *self.siblings):
-            if name in registry._entries:
-                return registry._entries[name]
-        if (member := self._member(name)) is not None:
-            return member
+        if (entry := self._known(name)) is not None:
+            return entry
         raise BenchError(self.problem(name))
 
     def __contains__(self, name: str) -> bool:
-        if any(name in registry._entries for registry in (self, *self.siblings)):
-            return True
         try:
-            return self._member(name) is not None
+            return self._known(name) is not None
         except BenchError:
             return False
 
     def __iter__(self) -> Iterator[Entry[T]]:
-        return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
+        return iter(sorted(self._all().values(), key=lambda entry: entry.name))
+
+    def families(self) -> list[Entry[T]]:
+        """Return the entries behind names of the form ``prefix:rest``."""
+        self._all()
+        return sorted(self._families.values(), key=lambda entry: entry.name)
 
     def problem(self, name: str) -> str:
         """Return why a name cannot be had, with the nearest names."""
@@ -186,11 +216,11 @@ class Registry(Generic[T]):
     def names(self, everywhere: bool = False) -> list[str]:
         """Return the registered names; with ``everywhere`` those of the siblings too."""
         registries = (self, *self.siblings) if everywhere else (self,)
-        return sorted({name for registry in registries for name in registry._entries})
+        return sorted({name for registry in registries for name in registry._all()})
 
     def snapshot(self) -> dict[str, Entry[T]]:
         """Return a copy of the entries, for :meth:`restore`."""
-        return dict(self._entries)
+        return dict(self._all())
 
     def restore(self, entries: dict[str, Entry[T]]) -> None:
         """Put back what :meth:`snapshot` returned."""
@@ -219,20 +249,68 @@ _BUILT_IN = {
 }
 _broken: dict[str, BrokenPlugin] = {}
 _loaded: list[Path] = []
-_discovered = False
+_installed: set[str] = set()
+"""Registries whose entry points were loaded."""
 
 
-def discover() -> list[BrokenPlugin]:
-    """Import every built-in and installed entry once; return the plug-ins that failed to load."""
-    global _discovered
-    if not _discovered:
-        _discovered = True
-        for package in _BUILT_IN.values():
-            _import_all(package)
-        for kind in REGISTRIES:
-            for point in entry_points(group=f"bench.{kind}"):
-                _guarded(f"entry point {point.name} = {point.value}", point.load)
+def discover(*kinds: str) -> list[BrokenPlugin]:
+    """Find every built-in and installed entry; return the plug-ins that failed to load.
+
+    Args:
+        kinds: names among :data:`REGISTRIES`; all of them if left out.
+    """
+    for kind in kinds or tuple(REGISTRIES):
+        REGISTRIES[kind].names()
     return list(_broken.values())
+
+
+def _key(registry: Registry[Any]) -> str:
+    """Return the name that a registry has among :data:`REGISTRIES`; nothing for one of its own."""
+    return next((key for key, known in REGISTRIES.items() if known is registry), "")
+
+
+@cache
+def _index() -> tuple[Registration | str, ...]:
+    return tuple(found for package in _BUILT_IN.values() for found in registrations(package))
+
+
+def _built_in(key: str) -> Iterator[Registration | str]:
+    """Yield what the built-in files register in a registry, and the modules that have to be imported to be known."""
+    for found in _index() if key else ():
+        if isinstance(found, str) or found.registry == key:
+            yield found
+
+
+def _imported(kind: str, found: Registration) -> Any:
+    """Import the file of a built-in entry and return its class or function.
+
+    Raises:
+        BenchError: the file cannot be imported.
+    """
+    try:
+        module = importlib.import_module(found.file.module)
+    except (Exception, SystemExit) as error:
+        raise BenchError(
+            f"the {kind} '{found.name}' ({found.origin}) cannot be imported: {describe_error(error)}"
+        ) from error
+    return getattr(module, found.definition.name)
+
+
+def _is_built_in(entry: Entry[Any] | None, builder: Callable[..., Any]) -> bool:
+    """Tell whether a class or function that is registered is the one that its entry was read from."""
+    if entry is None or not isinstance(entry.definition, Written):
+        return False
+    found = entry.definition.registration
+    return (found.file.module, found.origin) == (builder.__module__, _origin(builder))
+
+
+def _load_installed(key: str) -> None:
+    """Import the entry points of a registry, once."""
+    if not key or key in _installed:
+        return
+    _installed.add(key)
+    for point in entry_points(group=f"bench.{key}"):
+        _guarded(f"entry point {point.name} = {point.value}", point.load)
 
 
 def load_plugin(path: Path) -> BrokenPlugin | None:
@@ -277,21 +355,14 @@ def import_each(package_name: str, module_name: str) -> None:
             importlib.import_module(f"{package_name}.{found.name}.{module_name}")
 
 
-def _import_all(package_name: str) -> None:
-    package = importlib.import_module(package_name)
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"{package_name}.{module.name}")
-
-
 def _guarded(source: str, load: Callable[[], object]) -> BrokenPlugin | None:
-    snapshots = {kind: registry.snapshot() for kind, registry in REGISTRIES.items()}
+    before = {registry: (dict(registry._entries), dict(registry._families)) for registry in REGISTRIES.values()}
     _broken.pop(source, None)
     try:
         load()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the others
-        for kind, registry in REGISTRIES.items():
-            registry.restore(snapshots[kind])
+        for registry, (entries, families) in before.items():
+            registry._entries, registry._families = entries, families
         _broken[source] = BrokenPlugin(source, describe_error(error))
         return _broken[source]
     return None

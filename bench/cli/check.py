@@ -11,11 +11,11 @@ import typer
 
 from bench.base.errors import EXIT_DONE, BenchError, NotComparable
 from bench.cli.screen.terminal import console, say
-from bench.leaderboard.thresholds import Threshold, parse
-from bench.tasks.metric import Scoring
 
 if TYPE_CHECKING:
     from bench.leaderboard.findings import Gate
+    from bench.leaderboard.thresholds import Threshold
+    from bench.tasks.metric import Scoring
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A result folder, such as results/quick.")]
 
@@ -99,6 +99,8 @@ def _level(alpha: float) -> float:
 
 
 def _thresholds(texts: Iterable[str], scorings: Collection[Scoring]) -> list[Threshold]:
+    from bench.leaderboard.thresholds import parse
+
     found: list[Threshold] = []
     problems: list[str] = []
     for text in texts:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from bench.base import options
 from bench.base.errors import BenchError, describe_error, unknown
-from bench.base.registry import datasets, discover, load_plugin
+from bench.base.registry import datasets, load_plugin
 from bench.data.base import Data, SegmentationData, TargetSamples
 from bench.data.facts import Locations
 from bench.data.read.files import FileSamples
@@ -148,12 +148,11 @@ def _openable(data: Data, names: Sequence[str], notes: list[str]) -> Iterator[tu
 
 
 def load_plugins(plugins: Sequence[Path]) -> None:
-    """Register what is built in and what files add.
+    """Register what files add.
 
     Raises:
         BenchError: a file does not exist or cannot be loaded.
     """
-    discover()
     for path in plugins:
         if broken := load_plugin(path):
             raise BenchError(f"plug-in {broken.source} failed to load: {broken.error}")

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
-from rich.console import Console
 
 from bench.base.errors import EXIT_CELLS_FAILED, EXIT_DONE, BenchError, Interrupted
 from bench.cli.screen import terminal
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bench.cli.choose_data import Chosen
     from bench.data.base import Samples, SegmentationData
     from bench.matrix.settings import Settings

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from bench.base.errors import BenchError
 
@@ -45,6 +44,8 @@ def init(
         raise BenchError(f"{matrix} is there already. Choose another name, or overwrite it with --force.")
     if lists is not None and not lists.is_dir():
         raise BenchError(f"--lists {lists}: no such folder")
+
+    from rich.console import Console
 
     from bench.base.files import write_text
     from bench.cli.screen.survey import print_survey

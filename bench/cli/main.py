@@ -25,7 +25,7 @@ from bench.cli import (
     status,
 )
 from bench.cli import list as list_
-from bench.cli.screen import terminal
+from bench.cli.screen.terminal import say
 
 app = typer.Typer(
     name="bench",
@@ -71,21 +71,18 @@ def _common(
 
 def main() -> None:
     """Run the command line; a user's mistake ends in its message and exit code 2, without a traceback."""
-    error_console = terminal.console(stderr=True)
     try:
         app()
     except BenchError as error:
-        for problem in error.problems:
-            error_console.print(f"error: {problem}", markup=False, highlight=False, soft_wrap=True)
+        say(*(f"error: {problem}" for problem in error.problems), stderr=True)
         raise SystemExit(error.exit_code) from None
     except Interrupted as stop:
-        error_console.print("stopped; everything is checkpointed. The same command goes on from here.")
+        say("stopped; everything is checkpointed. The same command goes on from here.", stderr=True)
         raise SystemExit(stop.exit_code) from None
     except OSError as error:
         from bench.base.files import write_problem
 
         if error.filename is None and error.errno is None:
             raise
-        problem = write_problem(Path(str(error.filename or ".")), error)
-        error_console.print(f"error: {problem}", markup=False, highlight=False, soft_wrap=True)
+        say(f"error: {write_problem(Path(str(error.filename or '.')), error)}", stderr=True)
         raise SystemExit(BenchError.exit_code) from None

@@ -29,12 +29,14 @@ def plan(
     retrain: RetrainOption = None,
 ) -> None:
     """Show cells, groups and what is done already, without training."""
-    from bench.cli.screen.plan import print_plan
     from bench.matrix.matrix import load_matrix
-    from bench.plan.groups import build_plan
 
     loaded = load_matrix(matrix, tuple(set_ or ()), no_baseline)
     settings = make_settings(results, data_root, accept_stale=accept_stale, retrain=tuple(retrain or ()))
+
+    from bench.cli.screen.plan import print_plan  # a mistake is told before the slow imports
+    from bench.plan.groups import build_plan
+
     print_plan(build_plan(loaded, settings), terminal.console())
 
 

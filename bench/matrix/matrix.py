@@ -181,7 +181,7 @@ class LoadedMatrix:
         matrix: the validated content.
         path: the file it was read from.
         choices: methods with sweeps expanded.
-        broken: plug-ins that failed to load.
+        broken: plug-ins that failed to load, of the installed ones those that a name was looked for in.
         unavailable: why a method of that name cannot be had: a broken plug-in may hold it.
         no_baseline: the user allowed a matrix without the method ``none``.
     """
@@ -257,7 +257,7 @@ class _Reader:
         self.problems: list[str] = []
         self.unavailable: dict[str, str] = {}
         self.overridden: dict[KeyPath, str] = {}
-        self.broken: list[BrokenPlugin] = list(discover())
+        self.broken: list[BrokenPlugin] = []
         self.data: dict[str, Any] = document.data
         for text in overrides:
             try:
@@ -332,6 +332,7 @@ class _Reader:
             self.report(path, f"{error} ({registry.get(name).origin})")
 
     def _missing(self, path: KeyPath, registry: Registry[Any], name: str) -> None:
+        self.broken = list(dict.fromkeys((*self.broken, *discover())))  # an installed one may have held the name
         if self.broken and registry is methods:
             failed = (f"plug-in {plugin.source} failed: {plugin.error}" for plugin in self.broken)
             self.unavailable[name] = "; ".join((registry.problem(name), *failed))

@@ -25,43 +25,47 @@ The bounds of annotated_types (``Ge``, ``Gt``, ``Le``, ``Lt``) are here too, for
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from annotated_types import Ge, Gt, Le, Lt
 
 from bench.base.errors import Unsupported
-from bench.method.base import (
-    EVERY_TASK,
-    Adversary,
-    Batch,
-    FeatureSpec,
-    Fraction,
-    Method,
-    NonNegative,
-    Outputs,
-    OutputSpec,
-    Pair,
-    Positive,
-    Specs,
-    Step,
-    Tap,
-    TapSpec,
-    TaskOutputs,
-    tap_spec,
-)
-from bench.method.discriminator import Discriminator, Holistic
-from bench.method.maps import (
-    Resize,
-    attention_map,
-    distribution_kl,
-    labels_at,
-    matched_stages,
-    of_one_size,
-    require_same_size,
-    require_tap,
-    resize,
-    tap_of,
-    wide,
-)
 from bench.method.registry import methods
+
+if TYPE_CHECKING:
+    from bench.method.base import (
+        EVERY_TASK,
+        Adversary,
+        Batch,
+        FeatureSpec,
+        Fraction,
+        Method,
+        NonNegative,
+        Outputs,
+        OutputSpec,
+        Pair,
+        Positive,
+        Specs,
+        Step,
+        Tap,
+        TapSpec,
+        TaskOutputs,
+        tap_spec,
+    )
+    from bench.method.discriminator import Discriminator, Holistic
+    from bench.method.maps import (
+        Resize,
+        attention_map,
+        distribution_kl,
+        labels_at,
+        matched_stages,
+        of_one_size,
+        require_same_size,
+        require_tap,
+        resize,
+        tap_of,
+        wide,
+    )
 
 __all__ = [
     "EVERY_TASK",
@@ -101,3 +105,19 @@ __all__ = [
     "tap_spec",
     "wide",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Import what needs torch when it is first asked for: the names of methods are told without it."""
+        if name in __all__:
+            from bench.method import base, discriminator, maps
+
+            for module in (base, maps, discriminator):
+                if hasattr(module, name):
+                    return globals().setdefault(name, getattr(module, name))
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

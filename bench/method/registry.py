@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.base.entry import Defined, Entry, T
 from bench.base.errors import BenchError
-from bench.base.registry import REGISTRIES, Entry, Registry, T
+from bench.base.registry import REGISTRIES, Registry
 from bench.method.composition import SIGN, SumOf, parts_of
 
 
@@ -18,11 +19,11 @@ class MethodRegistry(Registry[T]):
         Raises:
             BenchError: nothing has that name, or the parts make no sum.
         """
-        if SIGN not in name or name in self._entries:
+        if SIGN not in name or name in self._here():
             return super().get(name)
         parts = tuple(super(MethodRegistry, self).get(part) for part in parts_of(name))
         builder: Any = SumOf(parts)
-        return Entry(name, builder, "; ".join(part.origin for part in parts), parts)
+        return Entry(name, Defined(builder), "; ".join(part.origin for part in parts), parts)
 
     def __contains__(self, name: str) -> bool:
         if SIGN not in name:

@@ -13,6 +13,8 @@ import pytest
 from bench.base import registry
 from bench.base.errors import BenchError
 from bench.base.registry import Registry, datasets, discover, load_plugin, students, teachers
+from bench.base.source import read_module
+from bench.matrix.matrix import load_matrix
 from bench.method.registry import methods
 
 
@@ -126,33 +128,160 @@ def test_a_plugin_must_exist_and_be_python(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[str], list[registry.BrokenPlugin]]]:
-    """Discover anew with one distribution installed that offers ``dist_plugin:entry`` as a method."""
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Install one distribution that offers ``dist_plugin:entry`` as a method."""
 
-    def discover_with(source: str) -> list[registry.BrokenPlugin]:
+    def install_with(source: str) -> None:
         plugin(tmp_path, source, "dist_plugin.py")
         point = EntryPoint("theirs", "dist_plugin:entry", "bench.methods")
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == point.group else [])
-        monkeypatch.setattr(registry, "_discovered", False)
-        return discover()
+        monkeypatch.setattr(registry, "_installed", set())
 
-    yield discover_with
+    yield install_with
     sys.modules.pop("dist_plugin", None)
 
 
-def test_an_installed_plugin_is_found_through_its_entry_point(installed: Any) -> None:
-    assert installed(GOOD.replace("out_of_tree():", "entry():")) == []
+INSTALLED = GOOD.replace("out_of_tree():", "entry():")
+Install = Callable[[str], None]
+
+
+def test_an_installed_plugin_is_found_through_its_entry_point(install: Install) -> None:
+    install(INSTALLED)
+    assert discover() == []
     assert methods.get("out_of_tree").origin.endswith("dist_plugin.py:4")
 
 
-def test_a_broken_installed_plugin_does_not_hide_the_others(installed: Any) -> None:
-    (broken,) = installed("raise RuntimeError('old driver')")
+def test_a_broken_installed_plugin_does_not_hide_the_others(install: Install) -> None:
+    install("raise RuntimeError('old driver')")
+    (broken,) = discover()
     assert broken.source == "entry point theirs = dist_plugin:entry"
     assert broken.error.startswith("RuntimeError: old driver (")
     assert "kd" in methods
+
+
+@pytest.mark.parametrize(
+    ("ask", "needed"),
+    [
+        (lambda: methods.get("kd"), False),
+        (lambda: methods.get("kd+cwd"), False),
+        (lambda: "cwd" in methods, False),
+        (lambda: students.names(), False),
+        (lambda: "out_of_tree" in methods, True),
+        (lambda: methods.get("out_of_tree+kd"), True),
+        (lambda: methods.names(), True),
+        (lambda: list(methods), True),
+        (lambda: methods.snapshot(), True),
+        (lambda: methods.problem("out"), True),
+    ],
+)
+def test_installed_plugins_are_imported_when_a_name_or_a_list_needs_them(
+    install: Install, ask: Callable[[], object], needed: bool
+) -> None:
+    install(INSTALLED)
+    assert ask()
+    assert ("dist_plugin" in sys.modules) is needed
+
+
+Built = Callable[..., None]
+
+
+@pytest.fixture
+def built_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Built]:
+    """Let the built-in methods be those of the given files, and nothing else be built in."""
+    package = "built_in_methods"
+
+    def build(**sources: str) -> None:
+        folder = tmp_path / package
+        folder.mkdir()
+        plugin(folder, "", "__init__.py")
+        for name, source in sources.items():
+            plugin(folder, source, f"{name}.py")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(registry, "_BUILT_IN", {"methods": package})
+        monkeypatch.setattr(methods, "_has_built_ins", False)
+        methods.restore({})
+        registry._index.cache_clear()
+
+    methods.names()
+    yield build
+    registry._index.cache_clear()
+    read_module.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        del sys.modules[name]
+
+
+def test_a_new_file_is_known_and_imported_when_its_class_is_asked_for(built_in: Built, tmp_path: Path) -> None:
+    built_in(mine=GOOD.replace("():", "(pair, *, weight: float = 2.0):"))
+    entry = methods.get("out_of_tree")
+    assert entry.origin == f"{tmp_path}/built_in_methods/mine.py:4"
+    assert (entry.summary, entry.options.defaults()) == ("First line.", {"weight": 2.0})
+    assert "built_in_methods.mine" not in sys.modules
+    assert entry.builder.__module__ == "built_in_methods.mine"
+    assert methods.get("out_of_tree") is entry
+
+
+def test_options_that_the_text_does_not_tell_come_from_the_import(built_in: Built) -> None:
+    built_in(mine="def two(): return 2.0\n" + GOOD.replace("():", "(pair, *, weight: float = two()):"))
+    assert methods.get("out_of_tree").options.defaults() == {"weight": 2.0}
+    assert "built_in_methods.mine" in sys.modules
+
+
+def test_an_inherited_docstring_comes_from_the_import(built_in: Built) -> None:
+    built_in(mine="from bench.method import Method, methods\n@methods.register('bare')\nclass Bare(Method): ...\n")
+    assert methods.get("bare").summary == "Base class of all methods."
+
+
+def test_a_file_that_registers_in_its_own_way_is_imported(built_in: Built) -> None:
+    built_in(mine="from bench.method import methods\nfor n in '12':\n    methods.register(f'm{n}')(lambda: None)\n")
+    assert methods.names() == ["m1", "m2"]
+
+
+def test_a_file_that_is_no_python_is_told_and_hides_nothing(built_in: Built) -> None:
+    built_in(mine=GOOD, torn="1 +")
+    assert methods.names() == ["out_of_tree"]
+    (broken,) = discover()
+    assert broken.source == "built_in_methods.torn"
+    assert broken.error.startswith("SyntaxError: invalid syntax")
+
+
+def test_a_file_that_cannot_be_imported_is_told_when_it_is_needed(built_in: Built, tmp_path: Path) -> None:
+    built_in(mine="import no_such_package\n" + GOOD)
+    path = tmp_path / "built_in_methods" / "mine.py"
+    assert methods.get("out_of_tree").summary == "First line."
+    with pytest.raises(BenchError) as caught:
+        _ = methods.get("out_of_tree").builder
+    assert str(caught.value) == (
+        f"the method 'out_of_tree' ({path}:5) cannot be imported: "
+        f"ModuleNotFoundError: No module named 'no_such_package' ({path}:1)"
+    )
+
+
+def test_two_built_in_files_cannot_share_a_name(built_in: Built, tmp_path: Path) -> None:
+    built_in(one=GOOD, two=GOOD)
+    folder = tmp_path / "built_in_methods"
+    for _ in range(2):
+        with pytest.raises(BenchError) as caught:
+            methods.get("out_of_tree")
+        assert str(caught.value) == (
+            f"the method name 'out_of_tree' is taken: defined at {folder}/one.py:4, again at {folder}/two.py:4. "
+            "Rename one of them."
+        )
+
+
+def test_a_matrix_of_built_in_names_imports_no_installed_plugin(install: Install) -> None:
+    install("raise RuntimeError('old driver')")
+    assert load_matrix("quick").broken == []
+    assert registry._installed == set()
+
+
+def test_a_method_that_an_installed_plugin_may_have_held_is_told_with_its_fault(install: Install) -> None:
+    install("raise RuntimeError('old driver')")
+    loaded = load_matrix("quick", ["methods[1]=theirs"])
+    assert (
+        "plug-in entry point theirs = dist_plugin:entry failed: RuntimeError: old driver"
+        in (loaded.unavailable["theirs"])
+    )
 
 
 def test_snapshot_and_restore() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from rich.console import Console
@@ -19,15 +18,13 @@ KINDS = ("methods", "students", "teachers", "datasets")
 
 def print_registered(kind: str | None, console: Console) -> None:
     """Print everything of one kind, or of all."""
-    broken = discover()
-    for name in KINDS:
-        registry = REGISTRIES[name]
-        if kind not in (None, name):
-            continue
+    kinds = [name for name in KINDS if kind in (None, name)]
+    broken = discover(*kinds) if kinds else []
+    for name in kinds:
         table = Table(title=name, title_justify="left")
         for heading in ("name", "options", "description", "defined at"):
             table.add_column(heading, overflow="fold")
-        for entry in registry:
+        for entry in REGISTRIES[name]:
             table.add_row(
                 *(escape(text) for text in (entry.name, _options(entry), entry.summary, _short(entry.origin)))
             )
@@ -47,7 +44,6 @@ def print_entry(kind: str | None, name: str, console: Console) -> None:
     Raises:
         BenchError: nothing has that name.
     """
-    discover()
     if kind == "presets" or (kind is None and name in presets()):
         _print_preset(name, console)
         return
@@ -57,9 +53,8 @@ def print_entry(kind: str | None, name: str, console: Console) -> None:
         known = [known for registry in registries for known in registry.names()]
         raise BenchError(unknown(kind.rstrip("s") if kind else "name", name, known))
     for part in entry.members:
-        module = inspect.getmodule(part.builder)
-        for text in (f"{part.name} ({part.origin})", inspect.getdoc(module), inspect.getdoc(part.builder)):
-            console.print(f"{text or ''}\n", markup=False, highlight=False, soft_wrap=True)
+        for text in (f"{part.name} ({part.origin})", part.definition.module_doc, part.definition.doc):
+            console.print(f"{text}\n", markup=False, highlight=False, soft_wrap=True)
     for option, type_, default in entry.options.describe():
         console.print(f"  {option}: {type_} = {default}", markup=False, highlight=False)
 

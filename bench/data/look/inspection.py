@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torchvision import tv_tensors
 
 from bench.base.errors import BenchError, describe_error
 from bench.data.base import Samples, SegmentationData
 from bench.data.facts import DatasetInfo
 from bench.data.read.checking import image_digest, read_all, repeated_names, shared_image
 from bench.data.read.labels import spans
+
+if TYPE_CHECKING:
+    from torchvision import tv_tensors
 
 Size = tuple[int, int]
 """Height and width in pixels."""

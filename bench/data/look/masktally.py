@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from bench.base.errors import BenchError
@@ -123,6 +122,8 @@ def tally(masks: Sequence[Path], limit: int, drawn: bool = False) -> MaskTally:
 
 def _counted(path: Path, drawn: bool) -> tuple[Kind, dict[int, int]] | BenchError:
     """Return the kind of a mask and its pixels by value; a colour is packed into one number."""
+    import pandas as pd
+
     try:
         kind = kind_of(path)
         if kind != "colour" and not drawn:

@@ -9,14 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
-
-from torchvision import tv_tensors
+from typing import TYPE_CHECKING, TypeVar
 
 from bench.base.errors import BenchError, capped
 from bench.base.files import digest, file_digest, write_text
 from bench.data.base import Samples
 from bench.data.read.files import FileSamples
+
+if TYPE_CHECKING:
+    from torchvision import tv_tensors
 
 T = TypeVar("T")
 

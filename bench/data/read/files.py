@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torchvision import tv_tensors
+from typing import TYPE_CHECKING
 
 from bench.base.errors import BenchError, capped
 from bench.base.files import digest
 from bench.data.base import Samples
 from bench.data.read.labels import Labels
 from bench.data.read.reading import read_image
+
+if TYPE_CHECKING:
+    from torchvision import tv_tensors
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class FileSamples(Samples):
             BenchError: an unreadable file, sizes that differ, a label that belongs to no class. The faults of both
                 files are told together.
         """
+        from bench.data.read.tensors import mask_of
+
         pair = self.pairs[index]
         image, mask = None, None
         problems: list[str] = []
@@ -64,7 +67,7 @@ class FileSamples(Samples):
                 f"{pair.label}: labels of {mask.shape[1]} x {mask.shape[0]} pixels do not fit the image of "
                 f"{width} x {height} pixels, {pair.image}. Make both the same size."
             )
-        return image, tv_tensors.Mask(torch.from_numpy(mask))
+        return image, mask_of(mask)
 
     def stamp(self) -> str:
         """Return a digest of names, paths, sizes and modification times, and of how labels are read.

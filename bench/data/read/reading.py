@@ -7,23 +7,23 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
-from torchvision import tv_tensors
 
 from bench.base.errors import BenchError
 
+if TYPE_CHECKING:
+    from torchvision import tv_tensors
+
 MAX_RAW = 2**16
 _UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
-# What scipy raises on truncated and damaged files, found by damaging some; the last is a slip of its parser.
+# What scipy raises on truncated and damaged files besides its own error, found by damaging some; the last is a slip of
+# its parser.
 _NO_MATRIX = (
-    OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, zlib.error, MatReadError,
-    UnboundLocalError,
+    OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, zlib.error, UnboundLocalError,
 )  # fmt: skip
 _INDEX_MODES = {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}
 # Pillow spreads grey levels of shallow files over 0..255; labels have to be the stored numbers.
@@ -64,9 +64,11 @@ def read_image(path: Path) -> tv_tensors.Image:
     Raises:
         BenchError: missing, empty, truncated or of another format.
     """
+    from bench.data.read.tensors import image_of
+
     with _opened(path) as image:
         pixels = _to_rgb(ImageOps.exif_transpose(image), path)
-    return tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())
+    return image_of(pixels)
 
 
 def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
@@ -109,7 +111,10 @@ def read_mask(path: Path) -> NDArray[np.int64]:
 
 
 def _read_matrix(path: Path) -> NDArray[np.int64]:
-    with _readable(path, "MATLAB file", _NO_MATRIX):
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    with _readable(path, "MATLAB file", (*_NO_MATRIX, MatReadError)):
         content = loadmat(str(path), appendmat=False, variable_names=("S", "GTcls"))
         if "S" in content:
             matrix = np.asarray(content["S"])

@@ -6,13 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import torch
 from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
-from torchvision import tv_tensors
 
 from bench.base.errors import BenchError, unknown
 from bench.base.files import digest, file_digest, write_atomic, write_json
@@ -20,6 +18,9 @@ from bench.data.base import Samples, SegmentationData, datasets
 from bench.data.facts import DatasetInfo, Locations
 from bench.data.read.checking import check_samples
 from bench.data.sets.scenes import GENERATOR, SPLITS, make_scenes
+
+if TYPE_CHECKING:
+    from torchvision import tv_tensors
 
 __all__ = ["DigitScenes", "SceneSamples", "make_scenes"]
 
@@ -55,10 +56,11 @@ class SceneSamples(Samples):
 
     def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
         """Return the pair at ``index``."""
-        image = np.ascontiguousarray(self._arrays["images"][index].transpose(2, 0, 1))
-        return tv_tensors.Image(torch.from_numpy(image)), tv_tensors.Mask(
-            torch.from_numpy(self._arrays["labels"][index].copy())
-        )
+        from bench.data.read.tensors import image_of, mask_of
+
+        # a copy, as the memory map cannot be written to
+        image, labels = (np.array(self._arrays[kind][index]) for kind in ("images", "labels"))
+        return image_of(image), mask_of(labels)
 
     def instances(self, index: int) -> NDArray[np.uint8]:
         """Return the instance numbers of a scene, H x W uint8, 0 for the background."""

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.datasets import load_digits
 
 GENERATOR = 1
 """Raised whenever the same arguments give other scenes."""
@@ -92,6 +91,8 @@ def make_scenes(split: str, n: int, *, size: int, seed: int) -> tuple[Bytes, Byt
 @lru_cache(maxsize=1)
 def _digits() -> tuple[tuple[Image.Image, ...], NDArray[np.int64]]:
     """Return every digit as an 8-bit coverage map of GLYPH_SIDE pixels with a blank rim, and its value."""
+    from sklearn.datasets import load_digits
+
     data = load_digits()
     padded = np.pad(np.rint(data.images * (255 / 16)).astype(np.uint8), ((0, 0), (1, 1), (1, 1)))
     side = (GLYPH_SIDE, GLYPH_SIDE)

@@ -8,11 +8,19 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import Conv2dNormActivation
 
 from bench.method import Outputs
 from bench.models.base import SegmentationModel
 from bench.models.rows import through_stages
+
+
+def _block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """Return a 3x3 convolution, batch norm and ReLU.
+
+    As torchvision's ``Conv2dNormActivation``; nothing else here needs torchvision, which takes long to import.
+    """
+    convolution = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
 
 
 class TinyFPN(SegmentationModel):
@@ -30,13 +38,13 @@ class TinyFPN(SegmentationModel):
 
     def __init__(self, num_classes: int, widths: Sequence[int], lateral: int) -> None:
         super().__init__()
-        self.stem = Conv2dNormActivation(3, widths[0], 3, stride=2)
+        self.stem = _block(3, widths[0], stride=2)
         self.stages = nn.ModuleList(
-            nn.Sequential(Conv2dNormActivation(narrow, wide, 3, stride=2), Conv2dNormActivation(wide, wide, 3))
+            nn.Sequential(_block(narrow, wide, stride=2), _block(wide, wide))
             for narrow, wide in itertools.pairwise(widths)
         )
         self.laterals = nn.ModuleList(nn.Conv2d(width, lateral, 1) for width in widths[1:])
-        self.fuse = Conv2dNormActivation(lateral, lateral, 3)
+        self.fuse = _block(lateral, lateral)
         self.classifier = nn.Conv2d(lateral, num_classes, 1)
 
     def forward(self, images: Tensor) -> Outputs:

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.data.feed.transforms import short_side_size
 from bench.tasks.segmentation.settings import Evaluation
 
 Forward = Callable[[Tensor], Tensor]
@@ -30,6 +29,8 @@ def predict(
     Returns:
         N x K x h x w float32, h and w those of ``size``: logits of the one view, or probabilities averaged over all.
     """
+    from bench.data.feed.transforms import short_side_size  # a plan needs no torchvision
+
     height, width = images.shape[-2:]
     base = short_side_size(height, width, evaluation.short_side) if evaluation.short_side else [height, width]
     views = [

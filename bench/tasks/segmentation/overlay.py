@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -98,6 +97,8 @@ class _Legend:
     """
 
     def __init__(self, width: int) -> None:
+        import matplotlib as mpl  # for its font alone: tasks are imported by commands that draw nothing
+
         self.width = width
         self.size = max(13, round(width / 52))
         self.font = ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), self.size)

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_confusion_matrix
-from torchvision import tv_tensors
 
 from bench.base.errors import BenchError
 from bench.data.facts import DatasetInfo
@@ -66,6 +64,8 @@ class Segmentation(Task):
     @staticmethod
     def fills(info: DatasetInfo) -> dict[type, Any]:
         """Return the ignore label, which masks are padded with."""
+        from torchvision import tv_tensors  # a plan needs none of it
+
         return {tv_tensors.Mask: info.ignore_index}
 
     def batch(self, images: Tensor, target: Tensor) -> Batch:
@@ -142,6 +142,8 @@ class Counter(Evaluator):
             predictions: class scores N x K x H x W, from :meth:`Segmentation.predict`.
             batch: target N x H x W, class index or ignore label.
         """
+        from torchmetrics.functional.classification import multiclass_confusion_matrix  # a plan needs none of it
+
         info, target = self.info, batch.target
         prediction = predictions.argmax(dim=1)
         self._boundaries.append(
