@@ -108,7 +108,11 @@ def require_onnx() -> None:
 
 
 def example_images(shape: Shape) -> Tensor:
-    """Return random images in 0..1, the same ones for the same shape."""
+    """Return N x 3 x H x W random images, float32 in 0..1, the same ones for the same shape.
+
+    Args:
+        shape: N, H, W.
+    """
     count, height, width = shape
     return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0))
 

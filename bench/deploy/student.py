@@ -87,13 +87,18 @@ class ImageSegmenter(nn.Module):
         return self.upsample(self.coarse(images), images.shape[-2:])
 
     def coarse(self, images: Tensor) -> Tensor:
-        """Return the logits at the model's own stride."""
+        """Return N x K x h x w logits at the model's own stride for N x 3 x H x W RGB images, float in 0..1."""
         normalised = (images - self.mean) / self.std
         logits: Tensor = self.model(normalised.flip(1) if self.bgr else normalised).logits
         return logits
 
     def upsample(self, logits: Tensor, size: Sequence[int]) -> Tensor:
-        """Return logits at a height and width, as they were up-sampled when the student was scored."""
+        """Return N x K x H x W logits, as they were up-sampled when the student was scored.
+
+        Args:
+            logits: N x K x h x w.
+            size: H and W.
+        """
         return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=self.align_corners)
 
 

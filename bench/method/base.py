@@ -203,7 +203,7 @@ class Batch:
     ignore_index: int
 
     def tensors(self) -> list[Tensor]:
-        """Return the images and every tensor of the target."""
+        """Return the N x 3 x H x W images and every tensor of the target, of whatever shape."""
         return tensors_in([self.images, self.target])
 
 

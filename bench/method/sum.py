@@ -33,7 +33,7 @@ class Sum(Method):
         self.remarks = [remark for part in members for remark in part.remarks]
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the terms of all parts."""
+        """Return the terms of all parts, scalars by name."""
         terms: dict[str, Tensor] = {}
         for name, part in zip(self.names, self.parts, strict=True):
             for term, value in part(student, teacher, batch, step).items():

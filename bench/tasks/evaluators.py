@@ -31,7 +31,15 @@ class MeansEvaluator(Evaluator):
 
     @abstractmethod
     def sums(self, predictions: Any, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
-        """Return, for each metric, what is summed and how much of it there is: M tensors of N numbers each."""
+        """Return, for each metric, what is summed and how much of it there is.
+
+        Args:
+            predictions: what the task predicts for the batch.
+            batch: N images and their target.
+
+        Returns:
+            M tensors of sums and M of counts, each with one scalar for each of the N images.
+        """
 
     def update(self, predictions: Any, batch: Batch) -> None:
         """Add the predictions for a batch."""

@@ -35,7 +35,7 @@ class Opponent:
             step: where training stands.
 
         Returns:
-            The loss terms, without a graph.
+            The loss terms, scalars by name, without a graph.
         """
         network = self.adversary.network.requires_grad_(True)
         terms = self.adversary.loss(student, teacher, batch, step)

@@ -30,11 +30,11 @@ class Views:
         self._made: dict[tuple[Triple, Triple, bool], Tensor] = {}
 
     def made(self) -> list[Tensor]:
-        """Return every view made so far."""
+        """Return every view made so far, each N x 3 x H x W."""
         return list(self._made.values())
 
     def of(self, model: Model) -> Tensor:
-        """Return the images as a model wants them."""
+        """Return the N x 3 x H x W images as a model wants them."""
         key = model.mean or self._info.mean, model.std or self._info.std, model.bgr
         if key not in self._made:
             shift, scale = (_channels(values, self._images.device) for values in key[:2])

@@ -37,6 +37,6 @@ class StepMemory:
 
 
 def tensor_bytes(tensors: Iterable[Tensor]) -> int:
-    """Return the bytes of tensors, those that share storage counted once."""
+    """Return the bytes of tensors of any shape, those that share storage counted once."""
     sizes = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(sizes.values())

@@ -58,7 +58,7 @@ def build_student(cell: Cell, setting: Setting) -> Model:
 
 
 def read_initial_weights(model: ModelSpec, files: Mapping[str, Path]) -> dict[str, Tensor] | None:
-    """Return the weights a model starts from, or None.
+    """Return the weights a model starts from, tensors of any shape by name, or None.
 
     Args:
         model: the student.

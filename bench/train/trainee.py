@@ -71,7 +71,7 @@ class Trainee:
 
         Args:
             batch: the group's batch.
-            images: its images, normalised for this student.
+            images: N x 3 x H x W, normalised for this student.
             teacher: the frozen teacher's outputs, or None for a method that needs none.
         """
         with self._stopwatch, self._memory, self.stream.active():

@@ -128,7 +128,7 @@ def classifier_features(weights: Mapping[str, Tensor], keep: int | None = None) 
     """Return the ``features`` of a published torchvision classifier without that prefix.
 
     Args:
-        weights: tensors of the whole classifier.
+        weights: tensors of the whole classifier by name, of any shape.
         keep: how many of its blocks are taken; None for all.
     """
     inner = {name.removeprefix("features."): tensor for name, tensor in weights.items() if name.startswith("features.")}
@@ -136,6 +136,10 @@ def classifier_features(weights: Mapping[str, Tensor], keep: int | None = None) 
 
 
 def without_top(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a published timm EfficientNet without its last convolution and classifier."""
+    """Return a published timm EfficientNet without its last convolution and classifier.
+
+    Args:
+        weights: tensors of the whole classifier by name, of any shape.
+    """
     top = ("conv_head.", "bn2.", "classifier.")
     return {name: tensor for name, tensor in weights.items() if not name.startswith(top)}

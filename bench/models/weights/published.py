@@ -37,6 +37,10 @@ class Published:
 def recognised(model: nn.Module, weights: Mapping[str, Tensor]) -> Published | None:
     """Return what a model's class makes of a checkpoint; None where it knows no form but its own.
 
+    Args:
+        model: an instance of the class; it may stand on the meta device.
+        weights: the checkpoint's tensors by name, of any shape.
+
     Raises:
         BenchError: the checkpoint is a sibling's.
     """
@@ -46,6 +50,14 @@ def recognised(model: nn.Module, weights: Mapping[str, Tensor]) -> Published | N
 
 
 def under_own_names(model: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Return a checkpoint's tensors under the names of the model that is to load it."""
+    """Return a checkpoint's tensors under the names of the model that is to load it.
+
+    Args:
+        model: the model.
+        weights: the checkpoint's tensors by name, of any shape.
+
+    Raises:
+        BenchError: the checkpoint is a sibling's.
+    """
     found = recognised(model, weights)
     return weights if found is None else found.weights

@@ -30,6 +30,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Common wrappings (``state_dict``, ``model``, a ``module.`` prefix) are taken off.
 
+    Returns:
+        Tensors of any shape by name, on the CPU.
+
     Raises:
         BenchError: absent, truncated, not weights, or a file that wants to run code.
     """
@@ -56,7 +59,7 @@ def load_into(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> N
 
     Args:
         model: receives the weights.
-        weights: tensors by name.
+        weights: tensors by name, of any shape.
         source: named in messages.
 
     Raises:
@@ -67,7 +70,12 @@ def load_into(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> N
 
 
 def require_fit(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """Refuse weights that :func:`load_into` could not load; the model may stand on the meta device.
+    """Refuse weights that :func:`load_into` could not load.
+
+    Args:
+        model: is to receive the weights; it may stand on the meta device.
+        weights: tensors by name, of any shape.
+        source: named in messages.
 
     Raises:
         BenchError: names or shapes differ; lists them.

@@ -98,6 +98,10 @@ def _bad_term(name: Any, term: Any) -> str:
 def require_own_names(found: dict[str, Tensor], opposing: dict[str, Tensor]) -> None:
     """Refuse names that stand for something else already.
 
+    Args:
+        found: the method's terms, scalars by name.
+        opposing: its adversaries' terms, scalars by name.
+
     Raises:
         Fault: a name of the task's terms, or one name for a term and an adversary's.
     """

@@ -77,7 +77,7 @@ class Companion(Method):
     taps = ("logits", "embedding", "stages")
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the term ``companion``."""
+        """Return the scalar term ``companion``."""
         drawn = torch.rand((), device=student.logits.device)
         target = teacher.logits.detach().square().mean()
         return {"companion": (1 + drawn) * (student.logits.square().mean() - target).square()}

@@ -45,7 +45,7 @@ class Probe(TinyFPN):
         self.features = features
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits and, where wanted, embedding and stages."""
+        """Return logits and, where wanted, embedding and stages of N x 3 x H x W images."""
         outputs = super().forward(images)
         return outputs if self.features else Outputs(outputs.logits, model=self)
 

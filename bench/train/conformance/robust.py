@@ -86,7 +86,13 @@ def _broken(subject: Subject, kind: Kind, situation: Situation) -> list[str]:
 
 
 def not_finite(terms: dict[str, Tensor], scene: Scene, rehearsal: Rehearsal) -> Iterator[str]:
-    """Yield the terms, and the tensors with a gradient, that are not finite."""
+    """Yield the terms, and the tensors with a gradient, that are not finite.
+
+    Args:
+        terms: scalars by name.
+        scene: what they were computed from.
+        rehearsal: gives the method's own parameters.
+    """
     if not terms:
         return
     for name, term in terms.items():

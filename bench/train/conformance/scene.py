@@ -57,7 +57,7 @@ class Scene:
     step: Step
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield all that the scene shares with other methods, with names as authors write them."""
+        """Yield all that the scene shares with other methods, of whatever shape, with names as authors write them."""
         yield "batch.images", self.batch.images
         yield "batch.target", self.batch.target
         yield from named("student", self.student)
@@ -65,7 +65,7 @@ class Scene:
 
 
 def named(role: Role, outputs: Outputs) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of outputs by name."""
+    """Yield the tensors of outputs, each N x C x h x w, by name."""
     yield f"{role}.logits", outputs.logits
     if outputs.embedding is not None:
         yield f"{role}.embedding", outputs.embedding
@@ -74,7 +74,12 @@ def named(role: Role, outputs: Outputs) -> Iterator[tuple[str, Tensor]]:
 
 
 def mapped(outputs: Outputs, change: Callable[[Tensor], Tensor]) -> Outputs:
-    """Return outputs with every tensor changed."""
+    """Return outputs with every tensor changed.
+
+    Args:
+        outputs: logits, perhaps embedding and stages.
+        change: called with each tensor, N x C x h x w.
+    """
     embedding = None if outputs.embedding is None else change(outputs.embedding)
     stages = tuple(change(stage) for stage in outputs.stages)
     return dataclasses.replace(outputs, logits=change(outputs.logits), embedding=embedding, stages=stages)

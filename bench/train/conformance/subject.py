@@ -98,7 +98,7 @@ class Subject:
         return scene
 
     def show(self, method: Method, scene: Scene) -> dict[str, Tensor]:
-        """Return the terms of a scene; two calls draw the same random numbers."""
+        """Return the terms of a scene, scalars by name; two calls draw the same random numbers."""
         with own_stream(100 + scene.step.iteration):
             found: dict[str, Tensor] = method(scene.student, scene.teacher, scene.batch, scene.step)
         return found
@@ -121,7 +121,12 @@ class Subject:
 
 
 def gradients(terms: Mapping[str, Tensor], tensors: Sequence[Tensor]) -> list[Tensor | None]:
-    """Return the gradient of the sum of terms at tensors, None where there is no path."""
+    """Return the gradient of the sum of terms at tensors, None where there is no path.
+
+    Args:
+        terms: scalars by name.
+        tensors: of any shape; each gradient has the shape of its tensor.
+    """
     total = torch.stack([term.reshape(()).float() for term in terms.values()]).sum()
     if not total.requires_grad:
         return [None] * len(tensors)
@@ -142,14 +147,18 @@ class Rehearsal:
         self._optimizer = torch.optim.AdamW(self.parameters.values(), lr=1e-3) if self.parameters else None
 
     def descend(self, found: Sequence[Tensor | None]) -> None:
-        """Step the method's own parameters down their gradients."""
+        """Step the method's own parameters down their gradients.
+
+        Args:
+            found: a gradient for each of the parameters, of any shape; None for one that has none.
+        """
         for parameter, gradient in zip(self.parameters.values(), found, strict=True):
             parameter.grad = gradient
         if self._optimizer is not None:
             self._optimizer.step()
 
     def oppose(self, scene: Scene) -> dict[str, Tensor]:
-        """Train the adversaries on a scene; return their terms."""
+        """Train the adversaries on a scene; return their terms, scalars by name."""
         step = scene.step
         step.task_loss = step.task_loss.detach()
         terms: dict[str, Tensor] = {}
