@@ -19,6 +19,8 @@ from typing import Any
 
 import annotated_types
 
+from bench.base.checkout import ENTRIES
+
 OWN = "bench"
 """The package whose files are read wherever a file imports from them."""
 _LIGHT = {module.__name__: module for module in (annotated_types, collections.abc, math, typing)}
@@ -279,7 +281,9 @@ def read_module(module: str) -> SourceFile:
 
 def folders_of(package: str) -> list[Path]:
     """Return the folders of a package, without importing it or a package above it; none where it is not found."""
-    top, *rest = package.split(".")
+    # in a checkout the entries lie outside the folder of ``bench``; to find them imports nothing but ``bench``
+    top = next((entry for entry in ENTRIES if f"{package}.".startswith(f"{entry}.")), package.partition(".")[0])
+    rest = package.removeprefix(top).split(".")[1:]
     spec = importlib.util.find_spec(top)
     places = [] if spec is None else spec.submodule_search_locations or []
     return [folder for place in places if (folder := Path(place, *rest)).is_dir()]
