@@ -22,7 +22,7 @@ from bench.tasks.base import Task
 
 
 @dataclass(frozen=True)
-class Probe:
+class Probed:
     """What was learnt of a model by building it without memory.
 
     Attributes:
@@ -55,7 +55,7 @@ class Models:
         self.weights: dict[str, Path] = {}
         self.published: dict[str, PublishedFile] = {}
         self.notes: list[str] = []
-        self._probes: dict[str, Probe] = {}
+        self._probes: dict[str, Probed] = {}
 
     def describe(self, entry: ModelEntry) -> ModelSpec:
         """Return a model with its options filled in and its weights file digested.
@@ -79,7 +79,7 @@ class Models:
         self.weights[sha256] = path
         return sha256
 
-    def probe(self, spec: ModelSpec, size: tuple[int, int]) -> Probe:
+    def probe(self, spec: ModelSpec, size: tuple[int, int]) -> Probed:
         """Return what a model hands to a method; a given weights file is tried on it.
 
         Args:
@@ -94,7 +94,7 @@ class Models:
             self._probes[key] = self._probed(spec, size)
         return self._probes[key]
 
-    def _probed(self, spec: ModelSpec, size: tuple[int, int]) -> Probe:
+    def _probed(self, spec: ModelSpec, size: tuple[int, int]) -> Probed:
         try:
             model = build_spec(spec, self._channels, device="meta")
             outputs = output_spec(model, size)
@@ -109,7 +109,7 @@ class Models:
             self.published |= {source.file: source for source in model.pretrained}
         elif path := self.weights.get(spec.weights_sha256):
             self._try(spec, model, path)
-        return Probe(model, outputs, sum(parameter.numel() for parameter in model.parameters()))
+        return Probed(model, outputs, sum(parameter.numel() for parameter in model.parameters()))
 
     def _try(self, spec: ModelSpec, model: Model, path: Path) -> None:
         """Try weights on a model; where their form is a publisher's who prepares images otherwise, note that."""

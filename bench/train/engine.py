@@ -30,7 +30,7 @@ from bench.train.lockstep import LockstepGroup
 from bench.train.reason import describe_failure
 from bench.train.setting import Setting, read_initial_weights
 from bench.train.stop import StopRequest
-from bench.train.teacher import Trained, require_expected
+from bench.train.teacher import TeacherSource, require_expected
 from bench.train.trainee import Trainee
 
 T = TypeVar("T")
@@ -176,7 +176,7 @@ class GroupRun:
     def _load_teacher(self, spec: TeacherSpec) -> tuple[Model, Record]:
         """Return the frozen teacher, and what results tell of it."""
         engine = self.engine
-        trained = Trained(engine.plan, self.run_folder, self.protocol["hash"])
+        trained = TeacherSource(engine.plan, self.run_folder, self.protocol["hash"])
         model, metrics = trained.load(spec, engine.setting, self.recipe, self._score)
         require_expected(engine.plan, spec, metrics, f"{self.dataset.name} {self.dataset.eval_split}")
         return model, {"name": spec.name, "key": spec.key, "metrics": metrics, "efficiency": self.costs.of(spec)}

@@ -26,7 +26,7 @@ from bench.train.events import Reporter, Scored, Stepped, TermsRead
 from bench.train.memory import tensor_bytes
 from bench.train.reason import ending
 from bench.train.setting import Setting
-from bench.train.shared import Frozen, Shared
+from bench.train.shared import FrozenTeacher, Shared
 from bench.train.stop import StopRequest
 from bench.train.trainee import Trainee
 
@@ -67,7 +67,7 @@ class LockstepGroup:
         self.alive = list(self.trainees)
         self.recipe, self.task = self.trainees[0].recipe, self.trainees[0].task
         taps = frozenset(tap for trainee in self.trainees for tap in trainee.method.taps)
-        self._frozen = Frozen(self.teacher, taps, self.setting.device, self.recipe.precision)
+        self._frozen = FrozenTeacher(self.teacher, taps, self.setting.device, self.recipe.precision)
         for trainee in self.trainees:
             if self.teacher is not None and trainee.method.needs_teacher:
                 trainee.teacher_bytes = tensor_bytes(self.teacher.state_dict().values())

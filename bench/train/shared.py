@@ -12,7 +12,7 @@ from bench.train.clock import Stopwatch
 from bench.train.trainee import Trainee
 
 
-class Frozen:
+class FrozenTeacher:
     """The teacher of a group, frozen and in evaluation mode.
 
     Args:

@@ -21,7 +21,7 @@ from bench.train.setting import Setting
 
 
 @dataclass(frozen=True)
-class Trained:
+class TeacherSource:
     """Finds the weights and the scores of a plan's teachers.
 
     Attributes:
