@@ -23,7 +23,7 @@ _KEY = "dataset"
 
 
 @dataclass(frozen=True)
-class Chosen:
+class DatasetChoice:
     """A dataset, built.
 
     Attributes:
@@ -88,7 +88,7 @@ class Chosen:
 
 def choose_dataset(
     name: str | None, matrix: str | None, overrides: Sequence[str], plugins: Sequence[Path], settings: Settings
-) -> Chosen:
+) -> DatasetChoice:
     """Build the dataset of a name, or of a matrix as a run would.
 
     Args:
@@ -113,7 +113,7 @@ def choose_dataset(
     return build(str(name), given[_KEY], settings)
 
 
-def disjoint_splits(chosen: Chosen) -> tuple[tuple[str, ...], list[str]]:
+def disjoint_splits(chosen: DatasetChoice) -> tuple[tuple[str, ...], list[str]]:
     """Return the splits to check where none are named, and why others are left out.
 
     Those that a training uses are always among them. Of the others, those that are here and share no sample with one
@@ -158,7 +158,7 @@ def load_plugins(plugins: Sequence[Path]) -> None:
             raise BenchError(f"plug-in {broken.source} failed to load: {broken.error}")
 
 
-def build(name: str, given: dict[str, Any], settings: Settings) -> Chosen:
+def build(name: str, given: dict[str, Any], settings: Settings) -> DatasetChoice:
     """Build a dataset by name.
 
     Raises:
@@ -172,7 +172,7 @@ def build(name: str, given: dict[str, Any], settings: Settings) -> Chosen:
         raise BenchError(
             *(f"{name}: {'.'.join(map(str, path))}: {text} (--set option=value)" for path, text in found)
         ) from error
-    return Chosen(name, resolved, _built(entry.builder, settings.locations, resolved, name))
+    return DatasetChoice(name, resolved, _built(entry.builder, settings.locations, resolved, name))
 
 
 def _built(builder: Any, locations: Locations, resolved: dict[str, Any], name: str) -> Data:
@@ -185,7 +185,7 @@ def _built(builder: Any, locations: Locations, resolved: dict[str, Any], name: s
     return data
 
 
-def _of_matrix(matrix: str, overrides: Sequence[str], settings: Settings) -> Chosen:
+def _of_matrix(matrix: str, overrides: Sequence[str], settings: Settings) -> DatasetChoice:
     loaded = load_matrix(matrix, overrides, no_baseline=True)
     wanted = loaded.matrix.dataset
     locations = replace(settings.locations, base=loaded.path.parent)
@@ -193,4 +193,4 @@ def _of_matrix(matrix: str, overrides: Sequence[str], settings: Settings) -> Cho
     resolved = entry.options.resolve(wanted.options)
     data = _built(entry.builder, locations, resolved, wanted.name)
     splits = tuple(dict.fromkeys((wanted.train_split, wanted.eval_split or data.info.eval_split)))
-    return Chosen(wanted.name, resolved, data, splits)
+    return DatasetChoice(wanted.name, resolved, data, splits)

@@ -16,7 +16,7 @@ from bench.cli.screen import terminal
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.cli.choose_data import Chosen
+    from bench.cli.choose_data import DatasetChoice
     from bench.data.base import Samples, SegmentationData
     from bench.matrix.settings import Settings
 
@@ -111,7 +111,7 @@ def prepare(
     )  # fmt: skip
 
 
-def _worth_downloading(chosen: Chosen, root: Path) -> bool:
+def _worth_downloading(chosen: DatasetChoice, root: Path) -> bool:
     """Tell whether a download is of use: not where the dataset was put there by hand, but for a split that few need."""
     from bench.data.get.obtain import pending
 
@@ -119,7 +119,7 @@ def _worth_downloading(chosen: Chosen, root: Path) -> bool:
     return bool(_lacking(chosen, chosen.data.info.splits if begun else chosen.main_splits))
 
 
-def _lacking(chosen: Chosen, splits: tuple[str, ...]) -> tuple[str, ...]:
+def _lacking(chosen: DatasetChoice, splits: tuple[str, ...]) -> tuple[str, ...]:
     """Return why some splits are not here."""
     try:
         chosen.data.require(splits)
@@ -128,7 +128,7 @@ def _lacking(chosen: Chosen, splits: tuple[str, ...]) -> tuple[str, ...]:
     return ()
 
 
-def _obtain(chosen: Chosen, root: Path, yes: bool, mirror: str | None, console: Console) -> None:
+def _obtain(chosen: DatasetChoice, root: Path, yes: bool, mirror: str | None, console: Console) -> None:
     """Download and unpack what is not yet, after telling what it is and asking."""
     from bench.cli.screen.data import Bars, print_archives
     from bench.data.get.obtain import pending, prepare

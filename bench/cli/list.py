@@ -10,7 +10,7 @@ import typer
 from bench.cli.screen import terminal
 
 
-class Kind(StrEnum):
+class Listed(StrEnum):
     """What ``list`` can show."""
 
     METHODS = "methods"
@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 
 def list_(
-    kind: Annotated[Kind | None, typer.Argument(help="What to show; everything if left out.")] = None,
+    kind: Annotated[Listed | None, typer.Argument(help="What to show; everything if left out.")] = None,
     long: Annotated[str | None, typer.Option("--long", help="Show one entry with its whole description.")] = None,
 ) -> None:
     """Show what is registered, with options, defaults and where it is defined."""

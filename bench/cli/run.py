@@ -73,20 +73,17 @@ def run(
         accept_stale=accept_stale,
         retrain=tuple(retrain or ()),
     )
-    console = terminal.console()
+    console, folder = terminal.console(), results / loaded.matrix.name
     command = shlex.join(("python", "-m", "bench", *sys.argv[1:]))
     with StopRequest().listening() as stop:
-        folder = results / loaded.matrix.name
         reporter = Relay(make_reporter(console, plain), Heartbeat(folder), *make_loggers(logger or [], folder))
         draw = functools.partial(make_gallery, settings=settings, reporter=reporter, stop=stop)
         plan = run_matrix(loaded, settings, reporter, stop, command, draw)
         report = build_report(plan.run)
     print_boards(report.boards, console)
-    for path in report.files:
-        console.print(f"wrote {path}", markup=False, highlight=False)
-    unfinished = [planned for planned in plan.cells if planned.state != "done"]
-    for planned in unfinished:
-        console.print(f"{planned.state}: {planned.cell.id}: {planned.reason}", markup=False, highlight=False)
+    unfinished = [one for one in plan.cells if one.state != "done"]
+    terminal.say(*(f"wrote {path}" for path in report.files))
+    terminal.say(*(f"{one.state}: {one.cell.id}: {one.reason}" for one in unfinished))
     raise typer.Exit(EXIT_CELLS_FAILED if unfinished else EXIT_DONE)
 
 

@@ -82,34 +82,12 @@ def export_student(
         BenchError: no finished cell, a model that the format cannot hold, or a file that computes something else,
             which is not kept.
     """
-    if format not in FORMATS:
-        raise BenchError(f"--format {format}: {unknown('format', format, FORMATS)}")
-    if format == "onnx":
-        require_onnx()
-    if output is not None:
-        _require_fitting(output, format)
+    _require_possible(format, output)
     student = load_student(cell, plugins)
     path = output or Path(f"{student.cell_id}{FORMATS[format].suffixes[0]}")
     shapes = Shapes(size or student.size, batch, dynamic)
     expected = _expected(student, shapes)
-    write = _converted(student, format, shapes)
-    agreement: list[tuple[float, float]] = []
-
-    def write_and_check(file: IO[bytes]) -> None:
-        try:
-            write(file)
-        except OSError:
-            raise
-        except Exception as error:  # some of what a format cannot hold shows only when it is written
-            raise _inexpressible(student, format, shapes, error) from error
-        file.flush()
-        agreement.append(_agreement(Path(file.name), format, student, expected))
-
-    try:
-        write_atomic(path, write_and_check)
-    except OSError as error:
-        raise BenchError(f"cannot write to {path}: {error.strerror or error}. Choose another --output.") from error
-    ((difference, same_class),) = agreement
+    difference, same_class = _write_and_check(path, student, format, shapes, expected)
     return ExportRecord(
         path=path,
         format=format,
@@ -121,6 +99,40 @@ def export_student(
         same_class=same_class,
         notes=student.notes,
     )
+
+
+def _write_and_check(
+    path: Path, student: TrainedStudent, format: str, shapes: Shapes, expected: dict[Shape, Tensor]
+) -> tuple[float, float]:
+    """Write the file and return how far it agrees with the student; one that computes something else is not kept."""
+    write = _converted(student, format, shapes)
+    agreement: list[tuple[float, float]] = []
+
+    def checked(file: IO[bytes]) -> None:
+        try:
+            write(file)
+        except OSError:
+            raise
+        except Exception as error:  # some of what a format cannot hold shows only when it is written
+            raise _inexpressible(student, format, shapes, error) from error
+        file.flush()
+        agreement.append(_agreement(Path(file.name), format, student, expected))
+
+    try:
+        write_atomic(path, checked)
+    except OSError as error:
+        raise BenchError(f"cannot write to {path}: {error.strerror or error}. Choose another --output.") from error
+    (found,) = agreement
+    return found
+
+
+def _require_possible(format: str, output: Path | None) -> None:
+    if format not in FORMATS:
+        raise BenchError(f"--format {format}: {unknown('format', format, FORMATS)}")
+    if format == "onnx":
+        require_onnx()
+    if output is not None:
+        _require_fitting(output, format)
 
 
 def _require_fitting(output: Path, format: str) -> None:

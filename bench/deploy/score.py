@@ -114,7 +114,7 @@ class Known:
             apply_input(model, InputSpec.model_validate(given))
 
 
-class Scored(SegmentationModel):
+class ScoredModel(SegmentationModel):
     """A model on resized images, of whose logits the first K channels count.
 
     Args:
@@ -129,7 +129,7 @@ class Scored(SegmentationModel):
         self.mean, self.std, self.bgr = model.mean, model.std, model.bgr
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return the model's outputs with K channels of logits."""
+        """Return the outputs for N x 3 x H x W images, with N x K x h x w logits."""
         if self.size is not None:
             images = F.interpolate(images, size=self.size, mode="bilinear", antialias=True)
         outputs: Outputs = self.model(images)
@@ -153,12 +153,7 @@ def evaluate_weights(request: Request, settings: Settings) -> Record:
     _require_named("--model", request.model, students, given["model"])
     dataset_options = _require_named("--dataset", request.dataset, datasets, given["dataset"])
     device = find_device(settings.device)
-    data: Data = datasets.get(request.dataset).builder(settings.locations, **dataset_options)
-    if data.task != DEFAULT:
-        raise BenchError(f"--dataset {request.dataset}: its task is {data.task}; evaluate knows {DEFAULT} alone")
-    split = request.split or data.info.eval_split
-    if split not in data.info.splits:
-        raise BenchError(f"--split {split}: {unknown(f'split of {request.dataset}', split, data.info.splits)}")
+    data, split = _chosen_split(request, settings, dataset_options)
     weights = read_weights(request.weights)
     known = _known(request, given["model"], weights)
     data.require((split,))
@@ -169,14 +164,8 @@ def evaluate_weights(request: Request, settings: Settings) -> Record:
     channels = _channels(request, known, data.info)
     model = _loaded(request, model_options, channels, known.weights)
     known.prepare(model)
-    recipe: Any = recipe_for().model_validate(
-        {
-            "iterations": 1,
-            "align_corners": bool(_first(request.align_corners, known.align_corners)),
-            "evaluation": known.evaluation,
-        }
-    )
-    scored = Scored(model, data.info.num_classes, request.size)
+    recipe = _recipe(request, known)
+    scored = ScoredModel(model, data.info.num_classes, request.size)
     _require_working(scored, request, samples)
     setting = Setting(data.info, Segmentation, device, functools.partial(make_fabric, device), lambda _: None)
     height, width = samples[0][1].shape[-2:]
@@ -204,6 +193,27 @@ def evaluate_weights(request: Request, settings: Settings) -> Record:
         "protocol": protocol,
         "metrics": metrics,
     }
+
+
+def _chosen_split(request: Request, settings: Settings, options: dict[str, Any]) -> tuple[Data, str]:
+    """Return the dataset and the split to score.
+
+    Raises:
+        BenchError: the dataset is of another task, or has no such split.
+    """
+    data: Data = datasets.get(request.dataset).builder(settings.locations, **options)
+    if data.task != DEFAULT:
+        raise BenchError(f"--dataset {request.dataset}: its task is {data.task}; evaluate knows {DEFAULT} alone")
+    split = request.split or data.info.eval_split
+    if split not in data.info.splits:
+        raise BenchError(f"--split {split}: {unknown(f'split of {request.dataset}', split, data.info.splits)}")
+    return data, split
+
+
+def _recipe(request: Request, known: Known) -> Any:
+    """Return a recipe that scores as the weights were scored when they were trained, where that is known."""
+    corners = bool(_first(request.align_corners, known.align_corners))
+    return recipe_for().model_validate({"iterations": 1, "align_corners": corners, "evaluation": known.evaluation})
 
 
 def _first(given: bool | None, known: bool | None) -> bool | None:
@@ -308,7 +318,7 @@ def _loaded(request: Request, model_options: dict[str, Any], channels: int, weig
     return model
 
 
-def _require_working(model: Scored, request: Request, samples: TargetSamples[Any]) -> None:
+def _require_working(model: ScoredModel, request: Request, samples: TargetSamples[Any]) -> None:
     height, width = samples[0][1].shape[-2:]
     try:
         output_spec(model, (int(height), int(width)))
@@ -320,7 +330,12 @@ def _require_working(model: Scored, request: Request, samples: TargetSamples[Any
 
 
 def _scores(
-    model: Scored, samples: TargetSamples[Any], recipe: TaskSettings, setting: Setting, batch_size: int, workers: int
+    model: ScoredModel,
+    samples: TargetSamples[Any],
+    recipe: TaskSettings,
+    setting: Setting,
+    batch_size: int,
+    workers: int,
 ) -> dict[str, Any]:
     model = model.to(memory_format=torch.channels_last).to(setting.device)
     try:

@@ -9,22 +9,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from annotated_types import Ge, Le, Len
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, create_model, model_validator
+from pydantic import ValidationError
 
 from bench.base import options
 from bench.base.errors import BenchError, did_you_mean, unknown
 from bench.base.registry import BrokenPlugin, Registry, datasets, discover, load_plugin, students, teachers
 from bench.matrix.baseline import BASELINE
-from bench.matrix.cell import InputSpec, Normalization
 from bench.matrix.overrides import apply_override
-from bench.matrix.recipe import Recipe, recipe_for
+from bench.matrix.schema import Matrix, matrix_for
 from bench.matrix.yamlfile import Document, KeyPath, dotted, read_yaml
 from bench.method.registry import methods
-from bench.tasks.metric import Scoring
-from bench.tasks.scorings import DEFAULT, known_scorings
+from bench.tasks.scorings import DEFAULT
 
 AXES = ("teacher", "student", "method", "seed")
 DATASET_KEYS = ("train_split", "eval_split", "normalization")
@@ -32,136 +29,6 @@ MODEL_KEYS = ("weights", "expected", "input")
 """Keys beside a name that are not its own options."""
 RESERVED_NAMES = ("teachers", "cache")
 """Folders beside those of the runs."""
-
-
-class Named(BaseModel):
-    """A registered name and its options: ``name`` alone, or ``{name: ..., option: ...}``."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    name: Annotated[str, Len(1)]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if isinstance(value, dict) and "name" not in value and len(value) == 1:
-            (only,) = value
-            raise ValueError(f"options stand beside the name: write {{name: {only}, option: value}}")
-        if not isinstance(value, dict):
-            raise ValueError("a name or {name: ..., option: value} is needed")
-        return value
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options as written."""
-        return dict(self.model_extra or {})
-
-
-class DatasetEntry(Named):
-    """The dataset, its splits, and whose mean and standard deviation models get that have none of their own."""
-
-    train_split: str = "train"
-    eval_split: str | None = None
-    normalization: Normalization = "dataset"
-
-
-class Expected(BaseModel):
-    """The scores that a teacher must have before anything learns from it, as metrics show them: mIoU in percent.
-
-    :func:`matrix_for` adds a field for each metric of a task.
-
-    Attributes:
-        tolerance: how far a score may be off.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    tolerance: Annotated[float, Ge(0)] = 0.5
-
-    @property
-    def scores(self) -> dict[str, float]:
-        """The expected scores by metric."""
-        fields = self.model_dump(exclude={"tolerance"})
-        return {key: value for key, value in fields.items() if value is not None}
-
-    @model_validator(mode="after")
-    def _told(self) -> Expected:
-        if not self.scores:
-            raise ValueError(
-                f"a score is missing: give one of {', '.join(set(type(self).model_fields) - {'tolerance'})}"
-            )
-        return self
-
-
-class ModelEntry(Named):
-    """A student or a teacher.
-
-    Attributes:
-        weights: what it starts from: a file, a URL or published weights by name.
-        expected: of a teacher, its score on the evaluation split; far off, the run stops.
-        input: how images are prepared for it, where neither its own way nor the dataset's is right.
-    """
-
-    weights: str | None = None
-    expected: SerializeAsAny[Expected] | None = None
-    input: InputSpec | None = None
-
-
-class PairEntry(BaseModel):
-    """A teacher and a student."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    teacher: SerializeAsAny[ModelEntry]
-    student: SerializeAsAny[ModelEntry]
-
-
-Seed = Annotated[int, Ge(0), Le(2**32 - 1), Field(strict=True)]
-"""The generators keep 32 bits of a seed: a larger one would repeat another's stream."""
-
-
-class Matrix(BaseModel):
-    """A validated matrix."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = ""
-    dataset: DatasetEntry
-    recipe: SerializeAsAny[Recipe]
-    teacher_recipe: dict[str, Any] = {}
-    teacher_seed: Seed = 0
-    pairs: Annotated[list[SerializeAsAny[PairEntry]], Len(1)]
-    methods: Annotated[list[Named], Len(1)]
-    seeds: Annotated[list[Seed], Len(1)]
-    include: list[dict[str, Any]] = []
-    exclude: list[dict[str, Any]] = []
-    plugins: list[str] = []
-
-    def recipe_of_teachers(self) -> Recipe:
-        """Return the recipe that teachers without weights are trained with."""
-        return type(self.recipe).model_validate(_merged(self.recipe.model_dump(), self.teacher_recipe))
-
-
-def matrix_for(task: str) -> type[Matrix]:
-    """Return the schema of matrices whose dataset is of a task.
-
-    Raises:
-        BenchError: no task of that name is known.
-    """
-    recipe = recipe_for(task)
-    expected: Any = create_model("Expected", __base__=Expected, **_expected_fields(known_scorings()[task]))
-    model: Any = create_model("Model", __base__=ModelEntry, expected=(expected | None, None))
-    pair: Any = create_model("PairEntry", __base__=PairEntry, teacher=(model, ...), student=(model, ...))
-    pairs = Annotated[list[pair], Len(1)]
-    return create_model("Matrix", __base__=Matrix, recipe=(recipe, ...), pairs=(pairs, ...))
-
-
-def _expected_fields(scoring: Scoring) -> dict[str, Any]:
-    """Return a field for each metric; a percentage has its bounds."""
-    bounded = Annotated[float, Ge(0), Le(100)] | None
-    return {metric.key: (bounded if metric.unit == "%" else float | None, None) for metric in scoring.metrics}
 
 
 @dataclass(frozen=True)
@@ -447,11 +314,3 @@ def _split_named(item: Any, reserved: Sequence[str]) -> tuple[str | None, dict[s
 def _short(value: Any) -> str:
     """Return a value for a label; two different values never look the same."""
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
-
-
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = _merged(result[key], value) if both else value
-    return result

@@ -10,7 +10,8 @@ from typing import Any
 from bench.base.errors import BenchError
 from bench.matrix.baseline import BASELINE
 from bench.matrix.cell import Cell, DatasetSpec, MethodSpec, TeacherSpec
-from bench.matrix.matrix import LoadedMatrix, MethodChoice, ModelEntry, PairEntry
+from bench.matrix.matrix import LoadedMatrix, MethodChoice
+from bench.matrix.schema import ModelEntry, PairEntry
 from bench.method.registry import methods
 from bench.plan.models import Models
 

@@ -10,7 +10,7 @@ from bench.base.registry import datasets
 from bench.data.base import Data
 from bench.data.facts import Locations
 from bench.matrix.cell import DatasetSpec
-from bench.matrix.matrix import DatasetEntry
+from bench.matrix.schema import DatasetEntry
 from bench.models.base import IMAGENET_MEAN, IMAGENET_STD
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from bench.base.errors import BenchError
 from bench.matrix.cell import DatasetSpec, TeacherSpec
-from bench.matrix.matrix import Expected, LoadedMatrix
+from bench.matrix.matrix import LoadedMatrix
+from bench.matrix.schema import Expected
 from bench.matrix.settings import Settings
 from bench.plan.cells import expand, teacher_cell, teacher_spec
 from bench.plan.dataset import build_dataset

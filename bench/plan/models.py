@@ -10,7 +10,7 @@ from bench.base.files import digest, file_digest
 from bench.base.registry import students
 from bench.data.facts import DatasetInfo
 from bench.matrix.cell import ModelSpec
-from bench.matrix.matrix import ModelEntry
+from bench.matrix.schema import ModelEntry
 from bench.method import Specs
 from bench.models.base import Model, output_spec
 from bench.models.weights.pretrained import PublishedFile

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.data.base import Data
 from bench.matrix.cell import Cell, TeacherSpec
-from bench.matrix.matrix import Expected
+from bench.matrix.schema import Expected
 from bench.models.weights.pretrained import PublishedFile
 from bench.store.folders import Record, RunFolder
 from bench.tasks.base import Task

@@ -20,11 +20,10 @@ from bench.tasks.base import Stacked
 from bench.tasks.metric import Evidence
 from bench.train.batches import Views, to_batch
 from bench.train.checkpoint import save_checkpoint
-from bench.train.clock import Stopwatch
-from bench.train.evaluate import evaluate
 from bench.train.events import Reporter, Scored, Stepped, TermsRead
 from bench.train.memory import tensor_bytes
 from bench.train.reason import ending
+from bench.train.score import score
 from bench.train.setting import Setting
 from bench.train.shared import FrozenTeacher, Shared
 from bench.train.stop import StopRequest
@@ -211,23 +210,10 @@ class LockstepGroup:
         self._last_checkpoint = time.monotonic()
 
     def _score(self, trainee: Trainee) -> tuple[Evidence, dict[str, Any]]:
-        watch = Stopwatch(self.setting.device)
-        with watch, trainee.stream.active():
-            counts, metrics = evaluate(
-                trainee.student,
-                self.evaluate,
-                trainee.task,
-                self.setting,
-                trainee.recipe.eval_batch_size,
-                self.workers,
-                self.stop,
-            )
-        trainee.student.train()
-        trainee.costs.eval_s += watch.take()
-        metric = trainee.task.scoring.primary
-        trainee.evals.append({"iteration": trainee.iteration, metric.key: metrics[metric.key]})
+        evidence, metrics = score(trainee, self.evaluate, self.workers, self.stop)
+        metric = self.task.scoring.primary
         self.reporter.tell(Scored(trainee.cell, trainee.iteration, metric, metrics[metric.key]))
-        return counts, metrics
+        return evidence, metrics
 
     def _conclude(self, trainee: Trainee) -> None:
         trainee.settle()

@@ -31,7 +31,7 @@ _SHOWN_NAMES = 5
 
 
 @dataclass(frozen=True)
-class Status:
+class Presence:
     """How a dataset stands on this machine.
 
     Attributes:
@@ -49,7 +49,7 @@ class Status:
     todo: str = ""
 
 
-def status_of(name: str, data: Data) -> Status:
+def status_of(name: str, data: Data) -> Presence:
     """Look for every split of a dataset, without reading samples.
 
     Args:
@@ -58,7 +58,7 @@ def status_of(name: str, data: Data) -> Status:
     """
     if not (data.archives or data.manual or isinstance(data, StandardData)):
         # Asking such a dataset for its files would make them.
-        return Status(READY, where="made when it is needed, nothing to download")
+        return Presence(READY, where="made when it is needed, nothing to download")
     counts: dict[str, int] = {}
     lacking: dict[str, str] = {}
     for split in data.info.splits:
@@ -69,9 +69,9 @@ def status_of(name: str, data: Data) -> Status:
             lacking[split] = _first_line(error)
     todo = f"bench data prepare {name} --root DIR" + ("" if data.archives else " (tells what to do by hand)")
     if not counts:
-        return Status(MISSING, lacking=lacking, todo=todo)
+        return Presence(MISSING, lacking=lacking, todo=todo)
     state = PARTLY if lacking else READY
-    return Status(state, counts, lacking, _found(data), todo if lacking else "")
+    return Presence(state, counts, lacking, _found(data), todo if lacking else "")
 
 
 def instructions(data: Data) -> str:
@@ -107,24 +107,24 @@ def print_datasets(settings: Settings, console: Console) -> None:
         console.print(f"and whole families: {families}", markup=False, highlight=False)
 
 
-def _row(entry: Entry, settings: Settings) -> tuple[str, str, Status]:
+def _row(entry: Entry, settings: Settings) -> tuple[str, str, Presence]:
     """Return the number of classes, the splits with their counts, and the status; whatever a dataset does."""
     info = getattr(entry.builder, "info", None)
     classes, splits = ("-", "-") if info is None else (str(info.num_classes), ", ".join(info.splits))
     try:
         if required := entry.options.required:
             example = " ".join(f"--set {name}=..." for name in required)
-            return classes, splits, Status(OPEN, todo=f"bench data check {entry.name} {example}")
+            return classes, splits, Presence(OPEN, todo=f"bench data check {entry.name} {example}")
         data = build(entry.name, {}, settings).data
         status = status_of(entry.name, data)
         told = (f"{split} {status.counts[split]}" if split in status.counts else split for split in data.info.splits)
         return str(data.info.num_classes), ", ".join(told), status
     except Exception as error:  # noqa: BLE001 - one that is broken must not hide the others
         reason = _first_line(error) if isinstance(error, BenchError) else describe_error(error)
-        return classes, splits, Status(BROKEN, lacking={"": reason})
+        return classes, splits, Presence(BROKEN, lacking={"": reason})
 
 
-def _told(name: str, status: Status) -> Iterator[str]:
+def _told(name: str, status: Presence) -> Iterator[str]:
     """Yield what there is to say of a dataset besides its row."""
     if status.state == BROKEN:
         yield f"{name}: {status.lacking['']}"

@@ -13,9 +13,10 @@ from bench.base.errors import BenchError, capped
 from bench.data.look.masktally import IGNORED, MAX_CLASSES, MaskTally, numbered, spread, tally, yaml_text
 from bench.data.read.classfiles import read_colour_table, read_names
 from bench.data.read.files import FilePair
-from bench.data.read.foldertree import IMAGE_SUFFIXES, MASK_SUFFIXES, FolderTree, guess_suffix, scan
+from bench.data.read.foldertree import FolderTree, guess_suffix
 from bench.data.read.labels import Colour, spans
 from bench.data.read.reading import read_size
+from bench.data.read.scan import IMAGE_SUFFIXES, MASK_SUFFIXES, scan
 
 MOST_READ = 500
 """Masks that are read; where there are more, that many of them, evenly spaced."""

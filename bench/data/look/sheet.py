@@ -34,7 +34,7 @@ _UNKNOWN = (255, 0, 255)
 
 
 @dataclass(frozen=True)
-class Sheet:
+class ContactSheet:
     """A drawn contact sheet.
 
     Attributes:
@@ -54,7 +54,7 @@ class Sheet:
         return buffer.getvalue()
 
 
-def contact_sheet(samples: Samples, info: DatasetInfo, n: int, seed: int | None = None) -> Sheet:
+def contact_sheet(samples: Samples, info: DatasetInfo, n: int, seed: int | None = None) -> ContactSheet:
     """Draw samples as image, labels and overlay, one below the other, and a legend of the classes that they show.
 
     Small images are magnified so that their pixels can be counted; ignored pixels are striped grey.
@@ -88,7 +88,9 @@ def contact_sheet(samples: Samples, info: DatasetInfo, n: int, seed: int | None 
         rows.append(_row(name, pixels, labels, colours, info.ignore_index))
     if len(problems) == len(chosen):
         raise BenchError(*problems)
-    return Sheet(_stacked([_headings(), *rows, _legend(sorted(occurring), info, colours)]), chosen, tuple(problems))
+    return ContactSheet(
+        _stacked([_headings(), *rows, _legend(sorted(occurring), info, colours)]), chosen, tuple(problems)
+    )
 
 
 def choose(total: int, n: int, seed: int | None = None) -> tuple[int, ...]:

@@ -4,74 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from bench.base.errors import BenchError, capped, did_you_mean, unknown
+from bench.base.errors import BenchError, capped, unknown
 from bench.data.read.files import FilePair
-from bench.data.read.standard import read_lines
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
-MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
-SPLITS = ("train", "val", "test")
-_SPLIT_NAME = re.compile(r"(?P<split>train|val|test)(ing|id|idation)?(\d{4})?", re.IGNORECASE)
-_NAMED = 3
-"""How many files are given as an example in a message."""
-
-Files = Mapping[str, Sequence[Path]]
-"""Files by key: path below the root without suffix, in Unicode's composed form, which macOS does not store."""
-
-
-def is_hidden(name: str) -> bool:
-    """Tell whether a file or folder is no sample but something that an operating system left there."""
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def scan(root: Path, suffixes: frozenset[str], ending: str = "", without: str = "", skip: Path | None = None) -> Files:
-    """Return the files of some kinds below a folder, by key; links to folders are followed.
-
-    Args:
-        root: the folder.
-        suffixes: lower-case file suffixes with their dot.
-        ending: what a stem has to end in; it is no part of the key.
-        without: stems that end in this are left out.
-        skip: a folder below the root that is left out.
-    """
-    found: dict[str, list[Path]] = defaultdict(list)
-    left_out = {os.path.realpath(skip)} if skip is not None else set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in left_out and Path(folder) != root:
-            subfolders.clear()
-            continue
-        left_out.add(real)  # a link may lead back to where it lies
-        subfolders[:] = sorted(name for name in subfolders if not is_hidden(name))
-        for path in (Path(folder, name) for name in sorted(names) if not is_hidden(name)):
-            wanted = path.stem.endswith(ending) and len(path.stem) > len(ending)
-            if path.suffix.lower() in suffixes and wanted and not (without and path.stem.endswith(without)):
-                stem = path.stem[: len(path.stem) - len(ending)]
-                found[key_of(path.relative_to(root).with_name(stem).as_posix())].append(path)
-    return found
-
-
-def key_of(text: str) -> str:
-    """Return a path below a root in the form in which two spellings of a name are equal."""
-    return unicodedata.normalize("NFC", text)
-
-
-def split_folders(root: Path) -> dict[str, list[Path]]:
-    """Return the subfolders that are called like splits (train, valid, test2017, ...), by split."""
-    found: dict[str, list[Path]] = {}
-    if root.is_dir():
-        for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-            if match := _SPLIT_NAME.fullmatch(folder.name):
-                found.setdefault(match["split"].lower(), []).append(folder)
-    return {name: found[name] for name in SPLITS if name in found}
+from bench.data.read.imagenames import ImageNames
+from bench.data.read.scan import IMAGE_SUFFIXES, MASK_SUFFIXES, NAMED, Files, scan, split_folders
 
 
 def share_split(names: Sequence[str], share: float, seed: int) -> dict[str, list[str]]:
@@ -200,7 +142,8 @@ class FolderTree:
             return self._scan_images(self._image_folders[split][0])
         images = self._all_images
         if self.lists is not None:
-            return {key: images[key] for key in self._listed(split)}
+            named = ImageNames(images, self.images).listed(self._list_files[split][0])
+            return {key: images[key] for key in named}
         if len(images) < 2:
             raise BenchError(
                 f"{self.images}: {len(images) or 'no'} image{'s' * (len(images) != 1)} "
@@ -215,51 +158,6 @@ class FolderTree:
             return self.masks, self._all_masks
         folder = folders[split][0] if split in folders else self.masks / self._image_folders[split][0].name
         return folder, self._scan_masks(folder)
-
-    def _listed(self, split: str) -> Iterator[str]:
-        """Yield the keys that a split's list names.
-
-        Raises:
-            BenchError: lines that fit no image or several; all are named.
-        """
-        listing = self._list_files[split][0]
-        problems: list[str] = []
-        lines: dict[str, int] = {}
-        for number, line in enumerate(read_lines(listing, "It names one image a line."), start=1):
-            if not (text := line.strip().lstrip("\ufeff")):
-                continue
-            fitting = self._fitting(text)
-            if len(fitting) == 1:
-                first = lines.setdefault(fitting[0], number)
-                if first != number:
-                    problems.append(f"{listing}:{number}: '{text}' stands on line {first} already. Keep one of them.")
-                yield fitting[0]
-            elif fitting:
-                problems.append(
-                    f"{listing}:{number}: '{text}' may be {', '.join(fitting[:_NAMED])}. Write its path below images."
-                )
-            else:
-                near = did_you_mean(text, self._by_stem)
-                problems.append(f"{listing}:{number}: '{text}' fits no image below {self.images}.{near}")
-        if problems:
-            raise BenchError(*capped(problems))
-
-    @cached_property
-    def _by_stem(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = defaultdict(list)
-        for key in self._all_images:
-            found[PurePosixPath(key).name].append(key)
-        return dict(found)
-
-    def _fitting(self, text: str) -> list[str]:
-        """Return the keys of the images that a line of a list may mean: its whole path, else the end of it."""
-        path = PurePosixPath(key_of(text.replace("\\", "/")))
-        path = path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path
-        if str(path) in self._all_images:
-            return [str(path)]
-        given = path.parts[::-1]
-        ends = ((key, PurePosixPath(key).parts[::-1]) for key in self._by_stem.get(path.name, ()))
-        return [key for key, parts in ends if all(a == b for a, b in zip(parts, given, strict=False))]
 
     @cached_property
     def _known(self) -> dict[str, list[FilePair]]:
@@ -285,7 +183,8 @@ class FolderTree:
         folder, masks = self._masks_of(split)
         matched = images.keys() & masks.keys()
         if images and not matched:
-            raise BenchError(self._nothing_matches(images if self._image_folders else self._all_images, folder))
+            every = images if self._image_folders else self._all_images
+            raise BenchError(nothing_matches(every, folder, self.mask_suffix))
         problems = [
             f"{' and '.join(map(str, files[key]))}: {what} that differ in their suffix alone. Keep one of them."
             for files, what in ((images, "images"), (masks, "masks"))
@@ -320,28 +219,6 @@ class FolderTree:
                         break
         return list(problems)
 
-    def _nothing_matches(self, images: Files, folder: Path) -> str:
-        """Return the sentence for images of which none has a mask, with what may be wrong."""
-        every = scan(folder, MASK_SUFFIXES) if folder.is_dir() else {}
-        called = ", ".join(path.name for paths in list(images.values())[:_NAMED] for path in paths)
-        told = f"none of the {len(images)} images has a mask in {folder}: the images are called {called}, "
-        if not every:
-            lossy = folder.is_dir() and scan(folder, IMAGE_SUFFIXES - MASK_SUFFIXES)
-            hint = (
-                "JPEG changes label values: store the masks in a lossless format such as PNG."
-                if lossy
-                else f"A mask is one of {', '.join(sorted(MASK_SUFFIXES))}."
-            )
-            return f"{told}and there are no masks. {hint}"
-        masks = ", ".join(paths[0].name for paths in list(every.values())[:_NAMED])
-        suffix = guess_suffix(images, every)
-        hint = (
-            f"Set mask_suffix: {suffix!r}."
-            if suffix != self.mask_suffix
-            else "A mask needs the path and name of its image, with mask_suffix after it."
-        )
-        return f"{told}the masks {masks}. {hint}"
-
 
 def guess_suffix(images: Files, masks: Files) -> str:
     """Return what most masks have in addition to the key of an image; empty where that is nothing or unclear."""
@@ -352,3 +229,26 @@ def guess_suffix(images: Files, masks: Files) -> str:
             endings[mask[longest:]] += 1
     most = endings.most_common(1)
     return most[0][0] if most and most[0][1] * 2 > min(len(images), len(masks)) else ""
+
+
+def nothing_matches(images: Files, folder: Path, mask_suffix: str) -> str:
+    """Return the sentence for images of which none has a mask, with what may be wrong."""
+    every = scan(folder, MASK_SUFFIXES) if folder.is_dir() else {}
+    called = ", ".join(path.name for paths in list(images.values())[:NAMED] for path in paths)
+    told = f"none of the {len(images)} images has a mask in {folder}: the images are called {called}, "
+    if not every:
+        lossy = folder.is_dir() and scan(folder, IMAGE_SUFFIXES - MASK_SUFFIXES)
+        hint = (
+            "JPEG changes label values: store the masks in a lossless format such as PNG."
+            if lossy
+            else f"A mask is one of {', '.join(sorted(MASK_SUFFIXES))}."
+        )
+        return f"{told}and there are no masks. {hint}"
+    masks = ", ".join(paths[0].name for paths in list(every.values())[:NAMED])
+    suffix = guess_suffix(images, every)
+    hint = (
+        f"Set mask_suffix: {suffix!r}."
+        if suffix != mask_suffix
+        else "A mask needs the path and name of its image, with mask_suffix after it."
+    )
+    return f"{told}the masks {masks}. {hint}"

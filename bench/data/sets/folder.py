@@ -129,7 +129,7 @@ class FolderData(SegmentationData):
         elif names is None and self.values is not None:
             names = tuple(f"class {index}" for index in range(len(self.values)))
         if names is None:
-            raise BenchError(self._untold())
+            raise BenchError(_untold(self.title, self.tree))
         problems = [f"{what} given twice" for what in _repeated(names, self.values, self._drawn)]
         if not 2 <= len(names) <= MAX_CLASSES:
             problems.append(f"2 to {MAX_CLASSES} classes are needed, {len(names)} given")
@@ -140,17 +140,6 @@ class FolderData(SegmentationData):
         if problems:
             raise BenchError(*(f"{self.title}: {problem}. Correct the dataset's options." for problem in problems))
         return names
-
-    def _untold(self) -> str:
-        told = f"{self.title}: nothing tells the classes."
-        helped = "`python -m bench init mine.yaml --images DIR --masks DIR` writes a matrix for your folders."
-        try:
-            pairs = [pair for name in self.tree.splits for pair in self.tree.pairs(name)]
-            found = tally([pair.label for pair in pairs], SUGGESTED_FROM)
-        except BenchError:
-            return f"{told} Add their names under dataset:\n    classes: [background, ...]\n  {helped}"
-        told = f"{told} Add under dataset, with names of your own (values of {found.sampled}):"
-        return f"{told}\n{_indented(option_lines(found))}\n  or: {helped}"
 
     @_OfInstance
     def info(self) -> DatasetInfo:
@@ -178,12 +167,13 @@ class FolderData(SegmentationData):
             table = palette_of(self.tree.pairs(self.tree.splits[0])[0].label)
         except (BenchError, IndexError):  # drawing in other colours is no reason to stop
             table = {}
-        colours = tuple(table[value] for value in self._class_values if value in table)
+        colours = tuple(table[value] for value in self.class_values if value in table)
         distinct = len(set(colours)) == len(self.names)
         return colours if distinct else voc_colormap(len(self.names))
 
     @property
-    def _class_values(self) -> tuple[int, ...]:
+    def class_values(self) -> tuple[int, ...]:
+        """The number that stands for each class in the masks."""
         return tuple(range(len(self.names))) if self.values is None else tuple(self.values)
 
     @cached_property
@@ -193,7 +183,7 @@ class FolderData(SegmentationData):
             colours: dict[Colour, int] = {_rgb(colour): IGNORED for colour in self.ignore_colours}
             return ColourLabels(colours | {self._drawn[name]: i for i, name in enumerate(self.names)}, IGNORED)
         values = dict.fromkeys(self.ignore, IGNORED)
-        return IndexLabels(values | {value: i for i, value in enumerate(self._class_values)}, IGNORED)
+        return IndexLabels(values | {value: i for i, value in enumerate(self.class_values)}, IGNORED)
 
     def key_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the options come to without where files lie: a table or list of a file counts by its content."""
@@ -251,47 +241,9 @@ class FolderData(SegmentationData):
             BenchError: the masks do not fit the options, with the lines to write; else all faults together.
         """
         masks = [pair.label for pairs in self._pairs(tuple(splits)).values() for pair in pairs]
-        if problem := self._misfit(tally(masks, PROBED_MASKS), masks):
-            raise BenchError(problem)
+        if self._drawn is None:
+            require_fitting_values(self, masks)
         check_samples(splits, self.locations.cache)
-
-    def _misfit(self, found: MaskTally, masks: Sequence[Path]) -> str:
-        """Return how the masks differ from what the options say; empty where they do not."""
-        if self._drawn is not None:
-            return ""
-        if found.kinds["colour"]:
-            drawn = tally(masks, SUGGESTED_FROM)
-            return (
-                f"{self.title}: {found.kinds['colour']} of {found.n_read} masks are drawings in colours, and no option "
-                f"tells what they mean. {_drawn_hint(drawn, self.names)}"
-            )
-        scored = set(found.values) - set(self.ignore) | set(self._class_values) & set(found.values)
-        outside = sorted(scored - set(self._class_values))
-        if outside:
-            return self._outside(found, sorted(scored), outside)
-        binary = self.values is None and len(self.names) == 2 and IGNORED in found.values and 1 not in found.values
-        if binary and 1 not in tally(masks, len(masks)).values:
-            return (
-                f"{self.title}: the masks hold 0 and 255 but never 1, so '{self.names[1]}' occurs nowhere. Add under "
-                "dataset:\n    values: [0, 255]"
-            )
-        return ""
-
-    def _outside(self, found: MaskTally, scored: list[int], outside: list[int]) -> str:
-        n, file = len(self.names), found.where[outside[0]]
-        told = f"{self.title}: the masks hold {spans(scored)}, the {n} classes are {spans(self._class_values)}"
-        told += f"; {outside[0]} is in {file}."
-        one_based = list(range(1, n + 1))
-        if self.values is None and outside == [n] and 0 not in scored:
-            return f"{told} The labels look 1-based. Add under dataset:\n    values: {one_based}"
-        if self.values is None and outside == [n]:
-            return (
-                f"{told} A class has no name in classes; or 0 marks unlabelled pixels, then add under dataset:\n"
-                f"    values: {one_based}\n    ignore: [0, {IGNORED}]"
-            )
-        if self.values is None and len(scored) == n:
-            return f"{told} Add under dataset:\n    values: {scored}"
-        return f"{told} Add the class to classes and values, or the value of unlabelled pixels to ignore: {outside}"
 
 
 def _rgb(colour: Sequence[int]) -> Colour:
@@ -320,3 +272,62 @@ def _repeated(
     return {
         f"{what} {item!r}": None for what, items in groups for index, item in enumerate(items) if item in items[:index]
     }
+
+
+def _untold(title: str, tree: FolderTree) -> str:
+    """Return what to write where nothing tells the classes."""
+    told = f"{title}: nothing tells the classes."
+    helped = "`python -m bench init mine.yaml --images DIR --masks DIR` writes a matrix for your folders."
+    try:
+        pairs = [pair for name in tree.splits for pair in tree.pairs(name)]
+        found = tally([pair.label for pair in pairs], SUGGESTED_FROM)
+    except BenchError:
+        return f"{told} Add their names under dataset:\n    classes: [background, ...]\n  {helped}"
+    told = f"{told} Add under dataset, with names of your own (values of {found.sampled}):"
+    return f"{told}\n{_indented(option_lines(found))}\n  or: {helped}"
+
+
+def require_fitting_values(data: FolderData, masks: Sequence[Path]) -> None:
+    """Refuse masks that hold other numbers than the options say.
+
+    Args:
+        data: the dataset, whose masks are no drawings in colours.
+        masks: its files.
+
+    Raises:
+        BenchError: with the lines to write.
+    """
+    found = tally(masks, PROBED_MASKS)
+    if found.kinds["colour"]:
+        drawn = tally(masks, SUGGESTED_FROM)
+        raise BenchError(
+            f"{data.title}: {found.kinds['colour']} of {found.n_read} masks are drawings in colours, and no option "
+            f"tells what they mean. {_drawn_hint(drawn, data.names)}"
+        )
+    scored = set(found.values) - set(data.ignore) | set(data.class_values) & set(found.values)
+    outside = sorted(scored - set(data.class_values))
+    if outside:
+        raise BenchError(_outside(data, found, sorted(scored), outside))
+    binary = data.values is None and len(data.names) == 2 and IGNORED in found.values and 1 not in found.values
+    if binary and 1 not in tally(masks, len(masks)).values:
+        raise BenchError(
+            f"{data.title}: the masks hold 0 and 255 but never 1, so '{data.names[1]}' occurs nowhere. Add under "
+            "dataset:\n    values: [0, 255]"
+        )
+
+
+def _outside(data: FolderData, found: MaskTally, scored: list[int], outside: list[int]) -> str:
+    n, file = len(data.names), found.where[outside[0]]
+    told = f"{data.title}: the masks hold {spans(scored)}, the {n} classes are {spans(data.class_values)}"
+    told += f"; {outside[0]} is in {file}."
+    one_based = list(range(1, n + 1))
+    if data.values is None and outside == [n] and 0 not in scored:
+        return f"{told} The labels look 1-based. Add under dataset:\n    values: {one_based}"
+    if data.values is None and outside == [n]:
+        return (
+            f"{told} A class has no name in classes; or 0 marks unlabelled pixels, then add under dataset:\n"
+            f"    values: {one_based}\n    ignore: [0, {IGNORED}]"
+        )
+    if data.values is None and len(scored) == n:
+        return f"{told} Add under dataset:\n    values: {scored}"
+    return f"{told} Add the class to classes and values, or the value of unlabelled pixels to ignore: {outside}"

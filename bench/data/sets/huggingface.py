@@ -115,26 +115,8 @@ class HuggingFaceData(SegmentationData):
             else:
                 loaded = hub.load_dataset(str(folder.resolve()), self.config, cache_dir=cache)
         except Exception as error:  # the library raises whatever its readers do
-            raise BenchError(self._unloadable(error)) from error
+            raise BenchError(_unloadable(self.title, folder, error)) from error
         return loaded if isinstance(loaded, dict) else {"train": loaded}
-
-    def _unloadable(self, error: Exception) -> str:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        if self._folder is not None:
-            return f"{self.title}: the folder {self._folder} cannot be loaded as a dataset ({reason})."
-        if isinstance(error, ConnectionError):
-            return (
-                f"{self.title}: the hub cannot be reached ({reason}): connect, take HF_HUB_OFFLINE out of the "
-                "environment, or name a folder that holds the dataset, as in hf:FOLDER."
-            )
-        if isinstance(error, FileNotFoundError):
-            return (
-                f"{self.title}: no folder and no dataset of the hub that can be read without logging in ({reason}): "
-                "check the name, or log in with `hf auth login`."
-            )
-        return (
-            f"{self.title}: cannot be loaded ({reason}). Where a config is asked for, add under dataset: config: NAME"
-        )
 
     @cached_property
     def _facts(self) -> tuple[Mapping[str, Any], tuple[str, ...]]:
@@ -144,7 +126,7 @@ class HuggingFaceData(SegmentationData):
             try:
                 described = hub.load_dataset_builder(self.name, self.config).info
             except Exception as error:  # as above
-                raise BenchError(self._unloadable(error)) from error
+                raise BenchError(_unloadable(self.title, None, error)) from error
             if described.features and described.splits:
                 return described.features, tuple(described.splits)
         first = next(iter(self._loaded.values()))
@@ -264,29 +246,9 @@ class HuggingFaceData(SegmentationData):
         except (OSError, ValueError):
             files = []
         if not files or not all(os.path.isfile(path) for pair in files for path in pair):  # noqa: PTH113 - many
-            files = self._written(rows, folder, split)
+            files = _written(rows, list(self._columns), folder, self.title, split)
             write_json(listing, files)
         return [FilePair(f"{index:06d}", Path(image), Path(label)) for index, (image, label) in enumerate(files)]
-
-    def _written(self, rows: Any, folder: Path, split: str) -> list[list[str]]:
-        hub = library()
-        columns = list(self._columns)
-        rows = rows.select_columns(columns)
-        for column in columns:
-            rows = rows.cast_column(column, hub.Image(decode=False))
-        problems: list[str] = []
-        files: list[list[str]] = []
-        for index, row in enumerate(rows):
-            pair: list[str] = []
-            for column in columns:
-                try:
-                    pair.append(str(_stored(row[column], folder / f"{index:06d}.{column}")))
-                except LookupError:
-                    problems.append(f"{self.title}: row {index} of {split} has no {column}. Take the row out.")
-            files.append(pair)
-        if problems:
-            raise BenchError(*capped(problems))
-        return files
 
     def require(self, names: Sequence[str]) -> None:
         """Load the named splits, from the hub where they are not here.
@@ -380,3 +342,53 @@ def read_id2label(path: Path) -> tuple[str, ...]:
     if not numbers or not all(isinstance(name, str) and name for name in table.values()):
         raise BenchError(f"{path}: the numbers of the classes have to be 0, 1, ... without gaps. {layout}")
     return tuple(table[str(index)] for index in range(len(table)))
+
+
+def _unloadable(title: str, folder: Path | None, error: Exception) -> str:
+    """Return why a dataset cannot be loaded, and what to do."""
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    if folder is not None:
+        return f"{title}: the folder {folder} cannot be loaded as a dataset ({reason})."
+    if isinstance(error, ConnectionError):
+        return (
+            f"{title}: the hub cannot be reached ({reason}): connect, take HF_HUB_OFFLINE out of the "
+            "environment, or name a folder that holds the dataset, as in hf:FOLDER."
+        )
+    if isinstance(error, FileNotFoundError):
+        return (
+            f"{title}: no folder and no dataset of the hub that can be read without logging in ({reason}): "
+            "check the name, or log in with `hf auth login`."
+        )
+    return f"{title}: cannot be loaded ({reason}). Where a config is asked for, add under dataset: config: NAME"
+
+
+def _written(rows: Any, columns: list[str], folder: Path, title: str, split: str) -> list[list[str]]:
+    """Write images and labels as they are stored, and return the paths of each row.
+
+    Args:
+        rows: of the library.
+        columns: those of image and label.
+        folder: where to.
+        title: the dataset, for messages.
+        split: alike.
+
+    Raises:
+        BenchError: rows without image or label; all are named.
+    """
+    hub = library()
+    rows = rows.select_columns(columns)
+    for column in columns:
+        rows = rows.cast_column(column, hub.Image(decode=False))
+    problems: list[str] = []
+    files: list[list[str]] = []
+    for index, row in enumerate(rows):
+        pair: list[str] = []
+        for column in columns:
+            try:
+                pair.append(str(_stored(row[column], folder / f"{index:06d}.{column}")))
+            except LookupError:
+                problems.append(f"{title}: row {index} of {split} has no {column}. Take the row out.")
+        files.append(pair)
+    if problems:
+        raise BenchError(*capped(problems))
+    return files

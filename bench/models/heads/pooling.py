@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 
-class PyramidPooling(nn.Module):
+class BranchPooling(nn.Module):
     """Pyramid pooling (PSPNet, arXiv 1612.01105): the map beside its averages over 1, 2, 3 and 6 bins a side.
 
     Args:

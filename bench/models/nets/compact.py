@@ -10,7 +10,7 @@ from torchvision.ops import Conv2dNormActivation
 
 from bench.method import Outputs
 from bench.models.base import SegmentationModel
-from bench.models.heads.pooling import AtrousPooling, PyramidPooling
+from bench.models.heads.pooling import AtrousPooling, BranchPooling
 from bench.models.rows import through_stages
 from bench.models.weights.pretrained import Pretrained, classifier_features, without_top
 
@@ -84,7 +84,7 @@ class EfficientNetPSP(SegmentationModel):
 
         self.encoder = timm.create_model(self.encoder_name, features_only=True, pretrained=False)
         _, _, fine, _, coarse = self.encoder.feature_info.channels()
-        self.pool = PyramidPooling(coarse, width, align_corners=True)
+        self.pool = BranchPooling(coarse, width, align_corners=True)
         self.fuse = nn.Sequential(Conv2dNormActivation(self.pool.out_channels, width, 3), nn.Dropout2d(0.1))
         self.classifier = nn.Conv2d(width, num_classes, 1)
         self.auxiliary = nn.Sequential(

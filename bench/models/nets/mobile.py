@@ -13,7 +13,7 @@ from torchvision.ops import Conv2dNormActivation
 
 from bench.method import Outputs
 from bench.models.base import SegmentationModel
-from bench.models.heads.pooling import AtrousPooling, PyramidPooling
+from bench.models.heads.pooling import AtrousPooling, BranchPooling
 from bench.models.rows import through_stages
 from bench.models.weights.pretrained import Pretrained, classifier_features
 
@@ -68,7 +68,7 @@ def deeplab_head(channels: int) -> nn.Sequential:
 
 def pyramid_head(channels: int) -> nn.Sequential:
     """Return CIRKD's mobile PSPNet head: pyramid pooling to a quarter of the channels each, and a 3x3."""
-    pooling = PyramidPooling(channels, channels // 4, align_corners=True)
+    pooling = BranchPooling(channels, channels // 4, align_corners=True)
     return nn.Sequential(pooling, Conv2dNormActivation(pooling.out_channels, WIDTH, 3), nn.Dropout(0.1))
 
 
