@@ -84,6 +84,10 @@ class SourceFile:
         module: its dotted name.
         path: its file.
 
+    Attributes:
+        text: the bytes of the file.
+        tree: what it says.
+
     Raises:
         OSError: it cannot be read.
         SyntaxError: it is no Python.
@@ -92,7 +96,8 @@ class SourceFile:
 
     def __init__(self, module: str, path: Path) -> None:
         self.module, self.path = module, path
-        self.tree = ast.parse(path.read_bytes(), str(path))
+        self.text = path.read_bytes()
+        self.tree = ast.parse(self.text, str(path))
 
     @cached_property
     def doc(self) -> str:

@@ -237,6 +237,25 @@ def test_a_file_that_registers_in_its_own_way_is_imported(built_in: Built) -> No
     assert methods.names() == ["m1", "m2"]
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from bench.method import methods\nadd = methods.register\nadd('m1')(lambda: None)\n",
+        "import bench.method as b\n@b.methods.register('m1')\ndef one(): ...\n",
+        "from bench.method import methods\n@methods.register('m' + '1')\ndef one(): ...\n",
+        "from bench.method import methods\n@methods.register(name='m1')\ndef one(): ...\n",
+        "from bench.method import methods\nmethods. \\\n  register('m1')(lambda: None)\n",
+        "from bench.method import methods\nif True:\n    @methods.register('m1')\n    def one(): ...\n",
+        "from bench.method import methods\n@methods.register('m1')\n@staticmethod\ndef one(): ...\n",
+        "from bench.method import methods\n# or methods.register('m2')\n@methods.register('m1')\ndef one(): ...\n",
+    ],
+)
+def test_other_ways_to_register_are_found_too(built_in: Built, source: str) -> None:
+    built_in(mine=source)
+    assert methods.names() == ["m1"]
+    assert "built_in_methods.mine" in sys.modules
+
+
 def test_a_file_that_is_no_python_is_told_and_hides_nothing(built_in: Built) -> None:
     built_in(mine=GOOD, torn="1 +")
     assert methods.names() == ["out_of_tree"]
