@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from bench.cli import main as cli
-from bench.matrix.matrix import load_matrix, presets
+from bench.matrix.find import presets
+from bench.matrix.matrix import load_matrix
 from bench.method.registry import methods
 from tests.data.sets.test_camvid import make_camvid
 from tests.harness import PLUGINS, records, run, write_matrix

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from bench.base import options
-from bench.base.errors import BenchError, did_you_mean, unknown
+from bench.base.errors import BenchError, unknown
 from bench.base.registry import BrokenPlugin, Registry, datasets, discover, load_plugin, students, teachers
 from bench.matrix.baseline import BASELINE
+from bench.matrix.find import find_matrix
 from bench.matrix.overrides import apply_override
 from bench.matrix.schema import Matrix, matrix_for
 from bench.matrix.yamlfile import Document, KeyPath, dotted, read_yaml
@@ -59,32 +58,6 @@ class LoadedMatrix:
     broken: list[BrokenPlugin] = field(default_factory=list)
     unavailable: dict[str, str] = field(default_factory=dict)
     no_baseline: bool = False
-
-
-def presets() -> dict[str, Path]:
-    """Return the matrices that come with the package, by name."""
-    folder = Path(str(resources.files("bench") / "matrix" / "presets"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
-
-
-def find_matrix(name: str) -> Path:
-    """Return a file by its path, or a preset by its name.
-
-    Raises:
-        BenchError: neither exists.
-    """
-    path = Path(name)
-    if os.path.isfile(path):  # noqa: PTH113 - unlike Path.is_file it takes a name of any length
-        return path
-    known = presets()
-    if path.name == name and path.stem in known and path.suffix in ("", ".yaml"):
-        return known[path.stem]
-    if os.path.exists(path):  # noqa: PTH110
-        return path
-    raise BenchError(
-        f"matrix not found: no file {path} and no preset of that name.{did_you_mean(path.stem, known)} "
-        f"Presets: {', '.join(known)}"
-    )
 
 
 def load_matrix(name: str, overrides: Sequence[str] = (), no_baseline: bool = False) -> LoadedMatrix:

@@ -14,7 +14,7 @@ import bench
 from bench.base.errors import EXIT_INTERRUPTED, Interrupted
 from bench.base.registry import datasets, discover, students
 from bench.cli import main as cli
-from bench.matrix.matrix import presets
+from bench.matrix.find import presets
 from bench.matrix.recipe import recipe_for
 from bench.method.registry import methods
 from tests.conftest import SHAPES, MatrixFile

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from bench.base.errors import BenchError
-from bench.matrix.matrix import find_matrix, load_matrix, presets
+from bench.matrix.find import presets
+from bench.matrix.matrix import load_matrix
 from tests.conftest import SHAPES, MatrixFile
 
 
@@ -33,30 +34,6 @@ def test_a_small_matrix(matrix_file: MatrixFile) -> None:
 @pytest.mark.parametrize("name", sorted(presets()))
 def test_presets_are_valid(name: str) -> None:
     assert load_matrix(name).path == presets()[name]
-
-
-def test_a_preset_is_found_beside_a_folder_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "quick").mkdir()
-    assert find_matrix("quick") == presets()["quick"]
-    assert find_matrix("quick.yaml") == presets()["quick"]
-    (tmp_path / "quick.yaml").write_text("a: 1")
-    assert find_matrix("quick.yaml") == Path("quick.yaml")
-
-
-@pytest.mark.parametrize("name", ["quikc", "quick.yml"])
-def test_an_unknown_preset(name: str) -> None:
-    with pytest.raises(BenchError) as caught:
-        find_matrix(name)
-    known = ", ".join(presets())
-    assert str(caught.value) == (
-        f"matrix not found: no file {name} and no preset of that name. Did you mean 'quick'? Presets: {known}"
-    )
-
-
-def test_the_name_of_a_file_may_be_too_long_for_the_system() -> None:
-    with pytest.raises(BenchError, match="matrix not found"):
-        find_matrix("x" * 5000)
 
 
 def test_a_sweep_is_one_choice_a_combination(matrix_file: MatrixFile) -> None:

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from bench.cli.screen.plan import print_plan
-from bench.matrix.matrix import load_matrix, presets
+from bench.matrix.find import presets
+from bench.matrix.matrix import load_matrix
 from bench.matrix.settings import Settings
 from bench.plan.groups import build_plan
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bench.matrix.cell import Cell
-from bench.matrix.matrix import load_matrix, presets
+from bench.matrix.find import presets
+from bench.matrix.matrix import load_matrix
 from bench.matrix.settings import Settings
 from bench.plan.cells import expand, teacher_cell
 from bench.plan.dataset import build_dataset

@@ -9,22 +9,23 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.base.errors import BenchError, unknown
-from bench.base.registry import REGISTRIES, discover
-from bench.matrix.matrix import presets
+from bench.base.registry import datasets, discover, students, teachers
+from bench.matrix.find import presets
+from bench.method.registry import methods
 
-KINDS = ("methods", "students", "teachers", "datasets")
-"""Registries in the order of their tables."""
+SHOWN = {"methods": methods, "students": students, "teachers": teachers, "datasets": datasets}
+"""Registries by kind, in the order of their tables."""
 
 
 def print_registered(kind: str | None, console: Console) -> None:
     """Print everything of one kind, or of all."""
-    kinds = [name for name in KINDS if kind in (None, name)]
+    kinds = [name for name in SHOWN if kind in (None, name)]
     broken = discover(*kinds) if kinds else []
     for name in kinds:
         table = Table(title=name, title_justify="left")
         for heading in ("name", "options", "description", "defined at"):
             table.add_column(heading, overflow="fold")
-        for entry in REGISTRIES[name]:
+        for entry in SHOWN[name]:
             table.add_row(
                 *(escape(text) for text in (entry.name, _options(entry), entry.summary, _short(entry.origin)))
             )
@@ -47,7 +48,7 @@ def print_entry(kind: str | None, name: str, console: Console) -> None:
     if kind == "presets" or (kind is None and name in presets()):
         _print_preset(name, console)
         return
-    registries = [REGISTRIES[key] for key in KINDS if kind in (None, key)]
+    registries = [registry for key, registry in SHOWN.items() if kind in (None, key)]
     entry = next((registry.get(name) for registry in registries if name in registry), None)
     if entry is None:
         known = [known for registry in registries for known in registry.names()]
