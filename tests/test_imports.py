@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,3 +151,12 @@ def test_tables_are_made_without_torch(name: str) -> None:
 
 def test_the_walk_would_notice_torch() -> None:
     assert any(of(module, "torch") for _, module in reached(ROOT / "bench" / "plan" / "groups.py"))
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {
+        path: {file for module in imported(path) if (file := bench_file(module)) is not None and file != path}
+        for path in FILES["bench"]
+        if path.name != "__init__.py"  # what a package offers is imported from it by those outside alone
+    }
+    graphlib.TopologicalSorter(graph).prepare()

@@ -13,7 +13,8 @@ from bench.matrix.settings import Settings
 from bench.plan.cells import expand, teacher_cell, teacher_spec
 from bench.plan.dataset import build_dataset
 from bench.plan.models import Models
-from bench.plan.plan import TEACHERS, Group, Plan, PlannedCell, Wanted
+from bench.plan.plan import TEACHERS, Group, Plan
+from bench.plan.planned import PlannedCell, Wanted
 from bench.plan.standing import Standing
 from bench.plan.support import Support
 from bench.store.folders import RunFolder

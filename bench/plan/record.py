@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from bench.base.files import write_json
 from bench.matrix.matrix import LoadedMatrix
-from bench.plan.plan import Plan, PlannedCell
+from bench.plan.plan import Plan
+from bench.plan.planned import PlannedCell
 from bench.store.folders import STORE_SCHEMA
 
 BYTES_A_PARAMETER = 4

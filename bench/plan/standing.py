@@ -15,7 +15,7 @@ from bench.matrix.cell import Cell, DatasetSpec, ModelSpec, TeacherSpec
 from bench.matrix.settings import Settings
 from bench.method.registry import methods
 from bench.plan.code import model_code
-from bench.plan.plan import PlannedCell, Wanted
+from bench.plan.planned import PlannedCell, Wanted
 from bench.store.folders import CONFIG, RESULT, STUDENT, CellFolder, Record, RunFolder
 
 _CHANGED = {

@@ -15,7 +15,7 @@ from bench.matrix.matrix import LoadedMatrix
 from bench.method import Method, OutputSpec, Pair, Specs
 from bench.method.registry import methods
 from bench.plan.models import Models
-from bench.plan.plan import Wanted
+from bench.plan.planned import Wanted
 from bench.tasks.base import Task, require_task
 
 NOT_HERE = (256, 256)

@@ -200,6 +200,11 @@ class Scoring:
     evidence: str = ""
     settings: type[TaskSettings] = TaskSettings
 
+    def __post_init__(self) -> None:
+        names = [name for metric in self.metrics for name in (metric.key, *metric.aliases)]
+        if not names or len({GAIN, *names}) <= len(names):
+            raise ValueError(f"{self.name}: metrics need names of their own, none of them '{GAIN}': {names}")
+
     @property
     def primary(self) -> Metric:
         """The metric in which gains are told."""

@@ -68,3 +68,9 @@ def test_former_names_find_the_metric() -> None:
     found = SCORING.metric("boundary_iou")
     assert found is not None
     assert (found.key, SCORING.metric("nothing")) == ("mean_boundary_iou", None)
+
+
+@pytest.mark.parametrize("keys", [(), ("gain",), ("a", "a")])
+def test_metrics_have_names_of_their_own(keys: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="names of their own"):
+        Scoring("odd", tuple(Metric(key, key) for key in keys))

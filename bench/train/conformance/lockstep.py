@@ -25,7 +25,7 @@ from bench.matrix.cell import Cell, DatasetSpec, MethodSpec, ModelSpec, TeacherS
 from bench.matrix.recipe import Optimizer, recipe_for
 from bench.method import Batch, Method, Outputs, Step
 from bench.method.registry import methods
-from bench.plan.plan import PlannedCell
+from bench.plan.planned import PlannedCell
 from bench.store.folders import CellFolder
 from bench.tasks.metric import Evidence
 from bench.tasks.segmentation.task import Segmentation

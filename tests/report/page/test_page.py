@@ -25,8 +25,7 @@ from bench.report.page.gallery import BUDGET, read_gallery
 from bench.report.page.page import FILE, SECURITY, embedded, write_page
 from bench.report.page.views import MOST_ROWS, board_views
 from bench.store.folders import COUNTS, HISTORY, RESULT
-from bench.tasks.segmentation.counts import Counts
-from bench.tasks.segmentation.draws import ImageCounts
+from bench.tasks.segmentation.counts import Counts, ImageCounts
 from tests.report.page import page_run
 from tests.report.page.page_run import add_gallery, boards_of, data_of, fill, with_counts, written
 from tests.run_builder import RunBuilder
