@@ -16,7 +16,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -37,6 +37,7 @@ __all__ = [
     "discover",
     "import_each",
     "load_plugin",
+    "load_plugins",
     "loaded_plugins",
     "students",
     "teachers",
@@ -340,6 +341,17 @@ def load_plugin(path: Path) -> BrokenPlugin | None:
     if broken is None and path not in _loaded:
         _loaded.append(path)
     return broken
+
+
+def load_plugins(paths: Iterable[Path]) -> None:
+    """Import plug-in files that a command is given.
+
+    Raises:
+        BenchError: a file does not exist or cannot be loaded.
+    """
+    for path in paths:
+        if broken := load_plugin(path):
+            raise BenchError(f"plug-in {broken.source} failed to load: {broken.error}")
 
 
 def loaded_plugins() -> tuple[Path, ...]:

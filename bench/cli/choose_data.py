@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from bench.base import options
 from bench.base.errors import BenchError, describe_error, unknown
-from bench.base.registry import datasets, load_plugin
+from bench.base.registry import datasets, load_plugins
 from bench.data.base import Data, SegmentationData, TargetSamples
 from bench.data.facts import Locations
 from bench.data.read.files import FileSamples
@@ -145,17 +145,6 @@ def _openable(data: Data, names: Sequence[str], notes: list[str]) -> Iterator[tu
             yield name, data.split(name)
         except BenchError as error:
             notes.append(f"{name} is not here: {error.problems[0] if error.problems else ''}")
-
-
-def load_plugins(plugins: Sequence[Path]) -> None:
-    """Register what files add.
-
-    Raises:
-        BenchError: a file does not exist or cannot be loaded.
-    """
-    for path in plugins:
-        if broken := load_plugin(path):
-            raise BenchError(f"plug-in {broken.source} failed to load: {broken.error}")
 
 
 def build(name: str, given: dict[str, Any], settings: Settings) -> DatasetChoice:

@@ -68,7 +68,7 @@ def list_datasets(
         return
     settings = _settings(results, data_root)
 
-    from bench.cli.choose_data import load_plugins
+    from bench.base.registry import load_plugins
     from bench.cli.screen.data import print_datasets
 
     load_plugins(plugin or ())

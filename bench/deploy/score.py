@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +16,23 @@ from bench.base import options
 from bench.base.device import find_device, make_fabric
 from bench.base.errors import BenchError, describe_error, unknown
 from bench.base.files import file_digest
-from bench.base.registry import Registry, datasets, discover, load_plugin, students
+from bench.base.registry import Registry, datasets, load_plugins, students
 from bench.data.base import Data, TargetSamples
 from bench.data.facts import DatasetInfo
-from bench.matrix.cell import InputSpec
+from bench.deploy.weights import KnownWeights, build_loaded, identify, output_channels
 from bench.matrix.overrides import apply_override
 from bench.matrix.recipe import recipe_for
 from bench.matrix.settings import Settings
 from bench.method import Outputs
-from bench.models.base import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Model,
-    SegmentationModel,
-    build_model,
-    count_parameters,
-    output_spec,
-)
-from bench.models.weights.published import recognised
-from bench.models.weights.reading import load_into, read_weights
-from bench.plan.build import apply_input
-from bench.store.folders import CONFIG, STORE_SCHEMA, STUDENT, Record
+from bench.models.base import Model, SegmentationModel, count_parameters, output_spec
+from bench.models.weights.reading import read_weights
+from bench.store.folders import STORE_SCHEMA, Record
 from bench.tasks.metric import TaskSettings
 from bench.tasks.scorings import DEFAULT
 from bench.tasks.segmentation.scores import ABSENT_CLASS_POLICY
-from bench.tasks.segmentation.settings import Evaluation
 from bench.tasks.segmentation.task import Segmentation
 from bench.train.evaluate import evaluate
 from bench.train.setting import Setting
-
-SAFETENSORS = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -79,41 +64,6 @@ class Request:
     batch_size: int = 16
 
 
-@dataclass(frozen=True)
-class Known:
-    """What is known of a weights file.
-
-    Attributes:
-        weights: tensors under the model's own names.
-        origin: how that is known, for the reader of the table.
-        options: options of the model's builder.
-        num_classes: output channels, or None.
-        align_corners: how its authors up-sample logits, or None.
-        cell: the record of the cell that trained them, or None.
-    """
-
-    weights: Mapping[str, Tensor]
-    origin: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    num_classes: int | None = None
-    align_corners: bool | None = None
-    cell: Record | None = None
-
-    @property
-    def evaluation(self) -> Evaluation:
-        """How the weights were scored when they were trained; whole images where nothing tells."""
-        return Evaluation.model_validate(((self.cell or {}).get("recipe") or {}).get("evaluation") or {})
-
-    def prepare(self, model: Model) -> None:
-        """Let a model prepare images as it did when it was trained."""
-        if self.cell is None:
-            return
-        if (self.cell.get("dataset") or {}).get("normalization") == "imagenet":
-            model.mean, model.std = model.mean or IMAGENET_MEAN, model.std or IMAGENET_STD
-        if given := self.cell["student"].get("input"):
-            apply_input(model, InputSpec.model_validate(given))
-
-
 class ScoredModel(SegmentationModel):
     """A model on resized images, of whose logits the first K channels count.
 
@@ -129,11 +79,40 @@ class ScoredModel(SegmentationModel):
         self.mean, self.std, self.bgr = model.mean, model.std, model.bgr
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return the outputs for N x 3 x H x W images, with N x K x h x w logits."""
+        """Return the model's outputs for N x 3 x H x W images, their logits N x K x h x w."""
         if self.size is not None:
             images = F.interpolate(images, size=self.size, mode="bilinear", antialias=True)
         outputs: Outputs = self.model(images)
         return replace(outputs, logits=outputs.logits[:, : self.num_classes])
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The split of a dataset that is scored.
+
+    Attributes:
+        dataset: registered name.
+        options: all options of the dataset.
+        data: the dataset.
+        name: of the split.
+    """
+
+    dataset: str
+    options: dict[str, Any]
+    data: Data
+    name: str
+
+    def samples(self) -> TargetSamples[Any]:
+        """Return the samples.
+
+        Raises:
+            BenchError: they are not here, or there are none.
+        """
+        self.data.require((self.name,))
+        samples = self.data.split(self.name)
+        if not len(samples):
+            raise BenchError(f"the {self.name} split of {self.dataset} is empty")
+        return samples
 
 
 def evaluate_weights(request: Request, settings: Settings) -> Record:
@@ -145,41 +124,23 @@ def evaluate_weights(request: Request, settings: Settings) -> Record:
     Raises:
         BenchError: an unknown name, a file that is no checkpoint or does not fit, data that cannot be read.
     """
-    discover()
-    for path in request.plugins:
-        if broken := load_plugin(path):
-            raise BenchError(f"plug-in {broken.source} failed to load: {broken.error}")
+    load_plugins(request.plugins)
     given = _given(request)
-    _require_named("--model", request.model, students, given["model"])
-    dataset_options = _require_named("--dataset", request.dataset, datasets, given["dataset"])
+    _resolved("--model", request.model, students, given["model"])
     device = find_device(settings.device)
-    data, split = _chosen_split(request, settings, dataset_options)
-    weights = read_weights(request.weights)
-    known = _known(request, given["model"], weights)
-    data.require((split,))
-    samples = data.split(split)
-    if not len(samples):
-        raise BenchError(f"the {split} split of {request.dataset} is empty")
+    split = _find_split(request, given["dataset"], settings)
+    known = identify(request.weights, request.model, given["model"], read_weights(request.weights))
+    samples, info = split.samples(), split.data.info
     model_options = students.get(request.model).options.resolve({**known.options, **given["model"]})
-    channels = _channels(request, known, data.info)
-    model = _loaded(request, model_options, channels, known.weights)
+    channels = output_channels(request.weights, known, request.classes, request.dataset, info)
+    model = build_loaded(request.weights, request.model, model_options, channels, known.tensors)
     known.prepare(model)
     recipe = _recipe(request, known)
-    scored = ScoredModel(model, data.info.num_classes, request.size)
+    scored = ScoredModel(model, info.num_classes, request.size)
     _require_working(scored, request, samples)
-    setting = Setting(data.info, Segmentation, device, functools.partial(make_fabric, device), lambda _: None)
-    height, width = samples[0][1].shape[-2:]
-    workers = settings.workers_for((int(height), int(width)))
-    metrics = _scores(scored, samples, recipe, setting, request.batch_size, workers)
-    protocol = {
-        **_image_facts(model, request, samples, data.info),
-        "align_corners": recipe.align_corners,
-        "evaluation": recipe.evaluation.model_dump(mode="json"),
-        "ignore_index": data.info.ignore_index,
-        "absent_classes": ABSENT_CLASS_POLICY,
-        "device": str(device),
-        "torch": torch.__version__,
-    }
+    setting = Setting(info, Segmentation, device, functools.partial(make_fabric, device), lambda _: None)
+    workers = settings.workers_for(_label_size(samples))
+    metrics = _metrics(scored, samples, recipe, setting, request.batch_size, workers)
     return {
         "schema": STORE_SCHEMA,
         "model": {
@@ -189,35 +150,10 @@ def evaluate_weights(request: Request, settings: Settings) -> Record:
             "params": count_parameters(model),
         },
         "weights": {"file": str(request.weights), "sha256": file_digest(request.weights), "origin": known.origin},
-        "dataset": {"name": request.dataset, "options": dataset_options, "split": split, "n_images": len(samples)},
-        "protocol": protocol,
+        "dataset": {"name": request.dataset, "options": split.options, "split": split.name, "n_images": len(samples)},
+        "protocol": _protocol(model, request, samples, setting, recipe),
         "metrics": metrics,
     }
-
-
-def _chosen_split(request: Request, settings: Settings, options: dict[str, Any]) -> tuple[Data, str]:
-    """Return the dataset and the split to score.
-
-    Raises:
-        BenchError: the dataset is of another task, or has no such split.
-    """
-    data: Data = datasets.get(request.dataset).builder(settings.locations, **options)
-    if data.task != DEFAULT:
-        raise BenchError(f"--dataset {request.dataset}: its task is {data.task}; evaluate knows {DEFAULT} alone")
-    split = request.split or data.info.eval_split
-    if split not in data.info.splits:
-        raise BenchError(f"--split {split}: {unknown(f'split of {request.dataset}', split, data.info.splits)}")
-    return data, split
-
-
-def _recipe(request: Request, known: Known) -> Any:
-    """Return a recipe that scores as the weights were scored when they were trained, where that is known."""
-    corners = bool(_first(request.align_corners, known.align_corners))
-    return recipe_for().model_validate({"iterations": 1, "align_corners": corners, "evaluation": known.evaluation})
-
-
-def _first(given: bool | None, known: bool | None) -> bool | None:
-    return known if given is None else given
 
 
 def _given(request: Request) -> dict[str, dict[str, Any]]:
@@ -230,7 +166,7 @@ def _given(request: Request) -> dict[str, dict[str, Any]]:
     return given
 
 
-def _require_named(flag: str, name: str, registry: Registry[Any], given: dict[str, Any]) -> dict[str, Any]:
+def _resolved(flag: str, name: str, registry: Registry[Any], given: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a registered name with defaults filled in.
 
     Raises:
@@ -247,89 +183,47 @@ def _require_named(flag: str, name: str, registry: Registry[Any], given: dict[st
         raise BenchError(*(f"{'.'.join(map(str, (key, *path)))}: {sentence}" for path, sentence in found)) from error
 
 
-def _known(request: Request, given: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Known:
-    """Find out what weights are: the project's own by the record beside them, others' by their names and shapes."""
-    if (cell := _own_record(request.weights)) is not None:
-        student = cell["student"]
-        if student["name"] != request.model:
-            raise BenchError(f"{request.weights} holds weights of '{student['name']}': use --model {student['name']}")
-        origin = f"trained by bench ({CONFIG} beside it)"
-        return Known(weights, origin, student["options"], None, cell["recipe"]["align_corners"], cell)
-    model = _built(request.model, 2, students.get(request.model).options.resolve(given), "meta")
-    try:
-        found = recognised(model, weights)
-    except BenchError as error:
-        raise BenchError(*(f"{request.weights}: {problem}" for problem in error.problems)) from error
-    if found is None:
-        return Known(weights, "not known: options and the dataset's normalisation as given")
-    if request.weights.suffix == SAFETENSORS:  # what the project itself writes: it has the published names as well
-        return Known(found.weights, "shapes alone: the file is not in its authors' format", found.options)
-    told = {**found.options, **found.preparation}
-    return Known(
-        found.weights, f"a checkpoint in the form of {found.layout}", told, found.num_classes, found.align_corners
-    )
+def _find_split(request: Request, given: dict[str, Any], settings: Settings) -> _Split:
+    """Build the dataset and find the split in it.
+
+    Raises:
+        BenchError: the name, an option or the split is unknown, or the dataset is of another task.
+    """
+    dataset_options = _resolved("--dataset", request.dataset, datasets, given)
+    data: Data = datasets.get(request.dataset).builder(settings.locations, **dataset_options)
+    if data.task != DEFAULT:
+        raise BenchError(f"--dataset {request.dataset}: its task is {data.task}; evaluate knows {DEFAULT} alone")
+    name = request.split or data.info.eval_split
+    if name not in data.info.splits:
+        raise BenchError(f"--split {name}: {unknown(f'split of {request.dataset}', name, data.info.splits)}")
+    return _Split(request.dataset, dataset_options, data, name)
 
 
-def _built(name: str, channels: int, model_options: dict[str, Any], device: str = "cpu") -> Model:
-    try:
-        return build_model(name, channels, model_options, device)
-    except BenchError:
-        raise
-    except Exception as error:  # a builder's own code meets the user's options here
-        raise BenchError(
-            f"model '{name}' with {model_options or 'no options'} cannot be built: {describe_error(error)}"
-        ) from error
+def _recipe(request: Request, known: KnownWeights) -> Any:
+    """Return the recipe that the evaluation reads; what was asked for wins over what is known of the weights."""
+    align_corners = known.align_corners if request.align_corners is None else request.align_corners
+    told = {"iterations": 1, "align_corners": bool(align_corners), "evaluation": known.evaluation}
+    return recipe_for().model_validate(told)
 
 
-def _own_record(weights: Path) -> Record | None:
-    """Return the cell that trained a student's weights, where they lie in its folder."""
-    if weights.name != STUDENT:
-        return None
-    try:
-        cell = json.loads((weights.parent / CONFIG).read_text(encoding="utf-8"))["cell"]
-        complete = "options" in cell["student"] and "align_corners" in cell["recipe"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return dict(cell) if complete else None
-
-
-def _channels(request: Request, known: Known, info: DatasetInfo) -> int:
-    """Return the model's output channels; one more than the dataset's classes is taken as void."""
-    classes = info.num_classes
-    channels = request.classes or known.num_classes or classes
-    if channels < classes:
-        raise BenchError(
-            f"{request.weights} gives {channels} classes, dataset '{request.dataset}' has {classes}: "
-            f"{', '.join(info.class_names[:20])}"
-        )
-    if channels > classes + 1 and request.classes is None:
-        raise BenchError(
-            f"{request.weights} gives {channels} classes, dataset '{request.dataset}' has {classes}. Where the first "
-            f"{classes} of them are the dataset's, in its order, score those with --classes {channels}."
-        )
-    return channels
-
-
-def _loaded(request: Request, model_options: dict[str, Any], channels: int, weights: Mapping[str, Tensor]) -> Model:
-    model = _built(request.model, channels, model_options)
-    load_into(model, weights, f"{request.weights} (model '{request.model}', {channels} classes)")
-    if bad := [name for name, value in model.state_dict().items() if not bool(torch.isfinite(value).all())]:
-        raise BenchError(f"{request.weights} holds numbers that are not finite: {', '.join(bad[:5])}")
-    return model
+def _label_size(samples: TargetSamples[Any]) -> tuple[int, int]:
+    """Return height and width of the first sample's labels."""
+    height, width = samples[0][1].shape[-2:]
+    return int(height), int(width)
 
 
 def _require_working(model: ScoredModel, request: Request, samples: TargetSamples[Any]) -> None:
-    height, width = samples[0][1].shape[-2:]
+    label_size = _label_size(samples)
     try:
-        output_spec(model, (int(height), int(width)))
+        output_spec(model, label_size)
     except Exception as error:
-        size = "x".join(map(str, request.size or (height, width)))
+        size = "x".join(map(str, request.size or label_size))
         raise BenchError(
             f"model '{request.model}' does not work on images of {size}: {describe_error(error)}. Give another --size."
         ) from error
 
 
-def _scores(
+def _metrics(
     model: ScoredModel,
     samples: TargetSamples[Any],
     recipe: TaskSettings,
@@ -344,12 +238,25 @@ def _scores(
         raise BenchError(f"out of memory: {str(error).splitlines()[0]} Use a smaller --batch-size.") from error
 
 
+def _protocol(model: Model, request: Request, samples: TargetSamples[Any], setting: Setting, recipe: Any) -> Record:
+    """Return what the scores depend on besides model and data, as JSON holds it."""
+    return {
+        **_image_facts(model, request, samples, setting.info),
+        "align_corners": recipe.align_corners,
+        "evaluation": recipe.evaluation.model_dump(mode="json"),
+        "ignore_index": setting.info.ignore_index,
+        "absent_classes": ABSENT_CLASS_POLICY,
+        "device": str(setting.device),
+        "torch": torch.__version__,
+    }
+
+
 def _image_facts(model: Model, request: Request, samples: TargetSamples[Any], info: DatasetInfo) -> Record:
     """Return how images reach the model; sizes are height and width, those of the first image for the labels."""
-    height, width = samples[0][1].shape[-2:]
+    label_size = _label_size(samples)
     return {
-        "label_size": [int(height), int(width)],
-        "input_size": list(request.size or (int(height), int(width))),
+        "label_size": list(label_size),
+        "input_size": list(request.size or label_size),
         "mean": list(model.mean or info.mean),
         "std": list(model.std or info.std),
         "normalization_of": "the dataset" if model.mean is None else "the weights",

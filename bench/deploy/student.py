@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from bench.base import options
 from bench.base.errors import BenchError, describe_error
 from bench.base.files import file_digest
-from bench.base.registry import discover, load_plugin, students
+from bench.base.registry import load_plugins, students
 from bench.matrix.cell import ModelSpec
 from bench.models.base import SegmentationModel, Triple
 from bench.models.weights.reading import load_into, read_weights
@@ -115,18 +116,6 @@ def without_training_parts(model: SegmentationModel) -> SegmentationModel:
     return lean
 
 
-def load_plugins(paths: Sequence[Path]) -> None:
-    """Load plug-in files after everything built in.
-
-    Raises:
-        BenchError: a file is absent or fails to load.
-    """
-    discover()
-    for path in paths:
-        if broken := load_plugin(path):
-            raise BenchError(f"plug-in {broken.source} failed to load: {broken.error}")
-
-
 def load_student(cell: Path, plugins: Sequence[Path] = ()) -> TrainedStudent:
     """Load the student of a finished cell.
 
@@ -172,6 +161,27 @@ def load_student(cell: Path, plugins: Sequence[Path] = ()) -> TrainedStudent:
 def _triple(values: Sequence[float]) -> Triple:
     first, second, third = (float(value) for value in values)
     return first, second, third
+
+
+@contextmanager
+def building(name: str, given: Mapping[str, Any]) -> Iterator[None]:
+    """Tell what a model's own code raises while it is built as a problem of the model.
+
+    Args:
+        name: registered name of the model.
+        given: the options that it is built with.
+
+    Raises:
+        BenchError: the block raised.
+    """
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:  # a builder's own code meets the user's options or a stored record here
+        raise BenchError(
+            f"model '{name}' with {given or 'no options'} cannot be built: {describe_error(error)}"
+        ) from error
 
 
 def finished_record(cell: Path) -> Record:
@@ -221,7 +231,6 @@ def _build(spec: ModelSpec, num_classes: int, cell: Path) -> SegmentationModel:
     entry = students.get(spec.name)
     try:
         given: dict[str, Any] = entry.options.resolve(spec.options)
-        return cast("SegmentationModel", build_spec(spec.model_copy(update={"options": given}), num_classes))
     except ValidationError as error:
         found = options.sentences(error, entry.options.schema)
         raise BenchError(
@@ -231,12 +240,8 @@ def _build(spec: ModelSpec, num_classes: int, cell: Path) -> SegmentationModel:
                 for path, sentence in found
             )
         ) from error
-    except BenchError:
-        raise
-    except Exception as error:  # a plug-in's own code meets the record here
-        raise BenchError(
-            f"model '{spec.name}' with {spec.options or 'no options'} cannot be built: {describe_error(error)}"
-        ) from error
+    with building(spec.name, spec.options):
+        return cast("SegmentationModel", build_spec(spec.model_copy(update={"options": given}), num_classes))
 
 
 def _notes(spec: ModelSpec, record: Record) -> tuple[str, ...]:
