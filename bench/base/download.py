@@ -8,7 +8,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import time
 import urllib.error
 import urllib.request
@@ -18,7 +17,7 @@ from typing import Any
 
 from bench import __version__
 from bench.base.errors import BenchError
-from bench.base.files import write_json
+from bench.base.files import require_space, write_json
 from bench.base.progress import Report
 
 _CHUNK = 2**18
@@ -109,21 +108,6 @@ def download(source: Remote, target: Path, report: Report, patience: Patience) -
         raise BenchError(
             f"cannot write {target}: {error.strerror or error}. What is there is kept; the same command goes on."
         ) from error
-
-
-def require_free(folder: Path, needed_bytes: int) -> None:
-    """Refuse what cannot fit on the disk.
-
-    Raises:
-        BenchError: less than ``needed_bytes`` is free.
-    """
-    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed_bytes:
-        raise BenchError(
-            f"not enough disk space in {folder}: {free / 2**20:.0f} MiB free, about {needed_bytes / 2**20:.0f} MiB "
-            "needed. Free some, or choose another folder."
-        )
 
 
 def mismatch(path: Path, expected: Remote, name: str, report: Report) -> str:
@@ -263,7 +247,7 @@ class _Download:
         total = told["total"]
         if self.source.bytes is not None and total not in (None, self.source.bytes):
             raise self._failed(f"expected {self.source.bytes} bytes, the server has {total}")
-        require_free(self.target.parent, (total or 0) - start)
+        require_space(self.target.parent, (total or 0) - start)
         if not start:
             self._forget()
             write_json(self.memo, told)

@@ -133,22 +133,31 @@ def require_writable(folder: Path) -> None:
 def write_problem(path: Path, error: OSError) -> str:
     """Return the sentence for a failed write, with the free space where the disk is full."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-        free_mib = shutil.disk_usage(existing).free / 2**20
+        free_mib = _free_bytes(path) / 2**20
         return f"no disk space for {path}: {free_mib:.1f} MiB free. Free some, or choose another --results folder."
     return f"cannot write to {path}: {error.strerror or error}. Choose another --results folder."
 
 
-def require_space(folder: Path, needed_bytes: int) -> None:
-    """Refuse a run that cannot fit.
+def require_space(folder: Path, needed_bytes: int, option: str = "") -> None:
+    """Refuse what cannot fit on the disk.
+
+    Args:
+        folder: where it is to lie; it may not be there yet.
+        needed_bytes: how much it takes.
+        option: the command's option that names the folder, such as ``--results``.
 
     Raises:
-        BenchError: less than ``needed_bytes`` is free.
+        BenchError: less is free.
     """
-    free = shutil.disk_usage(folder).free
+    free = _free_bytes(folder)
     if free < needed_bytes:
         raise BenchError(
-            f"not enough disk space in {folder}: {free / 2**20:.0f} MiB free, "
-            f"about {needed_bytes / 2**20:.0f} MiB needed. "
-            "Free some, or choose another --results folder."
+            f"not enough disk space in {folder}: {free / 2**20:.0f} MiB free, about {needed_bytes / 2**20:.0f} MiB "
+            f"needed. Free some, or choose another {f'{option} folder' if option else 'folder'}."
         )
+
+
+def _free_bytes(path: Path) -> int:
+    """Return what is free where a path lies, or would lie."""
+    existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    return shutil.disk_usage(existing).free

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from bench.base.download import DownloadFailed, Patience, Remote, download, require_free
+from bench.base.download import DownloadFailed, Patience, Remote, download
 from bench.base.errors import BenchError
 from bench.base.files import file_digest
 from bench.base.progress import Silent
@@ -202,4 +202,3 @@ def test_too_little_space_is_told_before(server, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1000))
     with pytest.raises(BenchError, match="not enough disk space"):
         fetched(Remote(server.url()), tmp_path)
-    require_free(tmp_path / "not" / "there", 1000)

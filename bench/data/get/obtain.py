@@ -10,9 +10,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.base.download import Patience, require_free
+from bench.base.download import Patience
 from bench.base.errors import BenchError
-from bench.base.files import write_json
+from bench.base.files import require_space, write_json
 from bench.base.progress import Report
 from bench.data.base import Data
 from bench.data.facts import Archive
@@ -46,7 +46,7 @@ def prepare(
     """
     with _held(root):
         missing = pending(data, root)
-        require_free(root, _needed(missing, root / DOWNLOADS))
+        require_space(root, _needed(missing, root / DOWNLOADS))
         for archive in missing:
             path = fetch(archive, root / DOWNLOADS, report, mirror, patience)
             unpacked = unpack(path, root / archive.folder, report)

@@ -13,8 +13,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from bench.base.download import require_free
 from bench.base.errors import BenchError
+from bench.base.files import require_space
 from bench.base.progress import Report
 
 _PREFIX = ".unpacking-"
@@ -97,7 +97,7 @@ def _extract_zip(path: Path, aside: Path, report: Report) -> None:
         for member in members:
             _require_inside(path, member.filename)
         total = sum(member.file_size for member in members)
-        require_free(aside.parent, total)
+        require_space(aside.parent, total)
         done = 0
         for member in members:
             archive.extract(member, aside)
@@ -112,7 +112,7 @@ def _require_inside(path: Path, name: str) -> None:
 
 def _extract_tar(path: Path, aside: Path, report: Report) -> None:
     size = path.stat().st_size
-    require_free(aside.parent, size)
+    require_space(aside.parent, size)
     with path.open("rb") as file, tarfile.open(fileobj=file) as archive:
         for member in archive:
             archive.extract(member, aside, filter="data")
