@@ -10,6 +10,7 @@ from typing import Any
 from bench.base.device import find_device, require_precision
 from bench.base.errors import BenchError, Interrupted
 from bench.base.files import require_space
+from bench.base.progress import Lines
 from bench.data.base import TargetSamples
 from bench.matrix.matrix import LoadedMatrix
 from bench.matrix.settings import Settings
@@ -19,6 +20,9 @@ from bench.train.engine import Engine
 from bench.train.events import Begun, OpenReporter, Said
 from bench.train.splits import prepare_splits
 from bench.train.stop import StopRequest
+
+FETCHING_EVERY_S = 10.0
+"""Least seconds between two lines of a download."""
 
 
 def run_matrix(
@@ -54,7 +58,7 @@ def run_matrix(
     with plan.run.writing():
         reporter.tell(Said(f"dataset {loaded.matrix.dataset.name}: preparing and checking"))
         splits = prepare_splits(plan, settings, reporter)
-        require_space(plan.run.path, needed_bytes(plan))
+        require_space(plan.run.path, needed_bytes(plan), "--results")
         write_plan(plan, loaded, command, splits[plan.cells[0].cell.dataset.eval_split].names)
         with reporter:
             reporter.tell(Begun(_iterations(plan)))
@@ -81,11 +85,12 @@ def _with_weights(loaded: LoadedMatrix, settings: Settings, reporter: OpenReport
     if not plan.missing or not any(planned.to_train for planned in (*plan.cells, *plan.teachers)):
         return plan
     problems: list[str] = []
+    lines = Lines(lambda text: reporter.tell(Said(text)), FETCHING_EVERY_S)
     for file in plan.published:
         if file.missing():
             reporter.tell(Said(f"fetching {file.url}"))
             try:
-                file.fetch()
+                file.fetch(lines)
             except BenchError as error:
                 problems += error.problems
     if problems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,16 +11,20 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from rich.filesize import decimal
 
 from bench.base.errors import BenchError
 from bench.base.files import digest
 from bench.cli.screen.plan import print_plan
+from bench.cli.screen.progress import PlainReporter
 from bench.matrix.matrix import load_matrix
 from bench.matrix.settings import Settings
 from bench.models.base import build_model
 from bench.models.weights.pretrained import PublishedFile
 from bench.plan.groups import build_plan
 from bench.plan.weights import find_weights
+from bench.train.run import run_matrix
+from bench.train.stop import StopRequest
 from tests import hub
 from tests.downloads import Server, serving
 from tests.harness import records, run, write_matrix
@@ -114,6 +119,19 @@ def test_a_plan_tells_what_is_missing_and_a_run_fetches_it_once(tmp_path, server
     n_requests = len(server.requests)
     assert {planned.state for planned in build_plan(load_matrix(str(path)), settings).cells} == {"done"}
     assert len(server.requests) == n_requests
+
+
+def test_a_run_tells_how_a_download_goes_on(tmp_path, server, monkeypatch):
+    monkeypatch.setattr("bench.train.run.FETCHING_EVERY_S", 0.0)
+    name = "net-00000000.safetensors"
+    path, told = write_matrix(tmp_path, methods=["none", "kd"], pairs=pair(server.url(name))), io.StringIO()
+    reporter = PlainReporter(Console(file=told, width=300))
+    with pytest.raises(BenchError, match="expected 00000000"):
+        run_matrix(load_matrix(str(path)), Settings(results=tmp_path / "results"), reporter, StopRequest())
+    whole = decimal(len(server.content))
+    lines = [line.partition("] ")[2] for line in told.getvalue().splitlines()]
+    assert lines[:2] == [f"fetching {server.url(name)}", f"{name}: 0 bytes of {whole}"]
+    assert f"{name}: {whole} of {whole}" in lines
 
 
 def test_weights_of_the_hub_keep_the_keys_of_cells_wherever_they_lie(tmp_path, monkeypatch, teacher_weights):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ from rich.progress import TransferSpeedColumn as SpeedColumn
 from rich.table import Table
 
 from bench.base.errors import SHOWN_PROBLEMS, BenchError, describe_error
+from bench.base.progress import Lines
 from bench.base.registry import Entry, datasets
 from bench.cli.choose_data import build
 from bench.data.base import Data
@@ -157,9 +157,8 @@ class Bars:
     """
 
     def __init__(self, console: Console, every_s: float = 30.0) -> None:
-        self._console, self._every_s = console, every_s
+        self._console, self._lines = console, Lines(self.message, every_s)
         self._tasks: dict[str, TaskID] = {}
-        self._last = time.monotonic()
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -175,10 +174,8 @@ class Bars:
         if task not in self._tasks:
             self._tasks[task] = self._bars.add_task(task, total=total)
         self._bars.update(self._tasks[task], completed=done, total=total)
-        now = time.monotonic()
-        if not self._console.is_terminal and now - self._last >= self._every_s:
-            self._last = now
-            self.message(f"{task}: {decimal(done)}{f' of {decimal(total)}' if total else ''}")
+        if not self._console.is_terminal:
+            self._lines.progress(task, done, total)
 
     def message(self, text: str) -> None:
         """Print a line."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bench.base.download import DownloadFailed, Patience, Remote, download
 from bench.base.errors import BenchError
-from bench.base.progress import Silent
+from bench.base.progress import Report, Silent
 from bench.models.weights.hub import HubFile
 from bench.models.weights.reading import load_into, read_weights
 
@@ -52,8 +52,11 @@ class PublishedFile:
         name = f"{hub.file} of {hub.repository}" if hub else self.file
         return f"{name} is not here: fetch {self.url} and put it at {path}"
 
-    def fetch(self) -> None:
+    def fetch(self, report: Report | None = None) -> None:
         """Download the file where it is not here; it is there whole or not at all.
+
+        Args:
+            report: told the bytes, unless the hub's client fetches it; None tells nobody.
 
         Raises:
             BenchError: it cannot be had.
@@ -64,12 +67,12 @@ class PublishedFile:
             if hub := HubFile.at(self.url):
                 hub.fetch()
             else:
-                self._download(self.path)
+                self._download(self.path, report or Silent())
         except DownloadFailed as failure:
             kept = f"; the next one goes on after {failure.kept_bytes} bytes" if failure.kept_bytes else ""
             raise BenchError(f"{self.missing()} (the download failed: {failure}{kept})") from failure
 
-    def _download(self, path: Path) -> None:
+    def _download(self, path: Path, report: Report) -> None:
         """Download to a place that other processes may be downloading to as well; they wait for the first one."""
         digits = re.search(r"-([0-9a-f]{8,})\.", self.file)
         source = Remote(self.url, checksum=f"sha256:{digits[1]}" if digits else None)
@@ -77,7 +80,7 @@ class PublishedFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_name(f".{path.name}.lock")):
                 if not path.is_file():
-                    download(source, path, Silent(), _PATIENCE)
+                    download(source, path, report, _PATIENCE)
         except OSError as error:
             raise DownloadFailed(f"{error.strerror or error}") from error
 
