@@ -6,29 +6,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 import bench
 from bench.base.errors import EXIT_INTERRUPTED, Interrupted
 from bench.base.registry import datasets, discover, students
-from bench.cli import main as cli
 from bench.matrix.find import presets
 from bench.matrix.recipe import recipe_for
 from bench.method.registry import methods
+from tests.command import Command, command_line
 from tests.conftest import SHAPES, MatrixFile
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
 
 
 @pytest.fixture
@@ -40,20 +31,9 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         raise AssertionError("training began")
 
     monkeypatch.setattr(run, "Engine", untouched)
-    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["bench", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.out + captured.err
-        code = caught.value.code
-        assert code is None or isinstance(code, int)
-        return Ended(code or 0, captured.out, captured.err)
-
-    return call
+    return command_line(monkeypatch, capsys)
 
 
 BASELINE = """m.yaml:4: methods: no baseline: every gain is measured against the method 'none'. Add under methods:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +22,7 @@ from bench.models.base import build_model
 from bench.models.nets.espnet import NORMALIZATIONS
 from bench.models.weights.reading import save_weights
 from bench.tasks.segmentation.scores import scores
+from tests.command import Command, command_line
 from tests.data.sets.test_camvid import make_camvid
 from tests.harness import PLUGINS, run, write_matrix
 from tests.models.test_espnet import authors_form, folder
@@ -31,34 +30,14 @@ from tests.models.test_espnet import authors_form, folder
 SHAPES = str(PLUGINS / "shapes.py")
 
 
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
-
-
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
     """Run ``evaluate`` in this process, in a folder with a small CamVid and weights for it; no traceback is shown."""
     make_camvid(tmp_path / "data" / "camvid")
     monkeypatch.delenv("BENCH_DATA", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["bench", "evaluate", "--device", "cpu", "--data-root", "data", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.out + captured.err
-        code = caught.value.code
-        assert code is None or isinstance(code, int)
-        return Ended(code or 0, captured.out, captured.err)
-
-    return call
+    return command_line(monkeypatch, capsys, "evaluate", "--device", "cpu", "--data-root", "data")
 
 
 def weights(classes: int = 11, name: str = "espnet", **options: Any) -> Any:

@@ -7,21 +7,21 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent, indent
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from bench.base.errors import BenchError
 from bench.base.registry import REGISTRIES
-from bench.cli import main as cli
 from bench.method.registry import methods
 from bench.train.conformance.pytest_plugin import CheckMethod
 from bench.train.conformance.request import check_methods
 from bench.train.conformance.result import FAILED, PASSED, SKIPPED, Result
 from bench.train.conformance.suite import CHECKS
+from tests.command import Command, command_line
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -448,30 +448,11 @@ def test_hyperparameters_reach_the_method(tmp_path: Path) -> None:
         list(check_methods(["kd+cwd"], {"cwd": {"tau": 0}}))
 
 
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
-
-
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run ``bench check-method`` in this process; whatever happens, no traceback is shown."""
-    monkeypatch.setenv("COLUMNS", "400")
 
-    def call(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["bench", "check-method", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.out + captured.err
-        assert isinstance(caught.value.code, int)
-        return Ended(caught.value.code, captured.out, captured.err)
-
-    return call
+    return command_line(monkeypatch, capsys, "check-method", columns=400)
 
 
 def test_the_command_shows_every_check_and_the_counts(command: Command, tmp_path: Path) -> None:
