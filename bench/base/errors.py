@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable, Sequence
 
 SHOWN_PROBLEMS = 20
@@ -51,6 +52,14 @@ class Interrupted(Exception):  # noqa: N818
         self.signal_number = signal_number
         self.exit_code = 128 + signal_number
         super().__init__(f"stopped by signal {signal_number}")
+
+
+def is_ctrl_c(error: BaseException) -> bool:
+    """Tell whether an error may be the user's Ctrl-C, which nothing but Python's own handler raises.
+
+    Where signals go elsewhere, KeyboardInterrupt is an error of somebody's code as SystemExit is.
+    """
+    return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -136,6 +136,22 @@ def write_problem(path: Path, error: OSError) -> str:
         free_mib = _free_bytes(path) / 2**20
         return f"no disk space for {path}: {free_mib:.1f} MiB free. Free some, or choose another --results folder."
     return f"cannot write to {path}: {error.strerror or error}. Choose another --results folder."
+
+
+@contextlib.contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Tell that a write of ours failed as such; an OSError of anybody else is told as it is.
+
+    Args:
+        path: what is written, or its folder.
+
+    Raises:
+        BenchError: the write failed.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise BenchError(write_problem(path, error)) from error
 
 
 def require_space(folder: Path, needed_bytes: int, option: str = "") -> None:

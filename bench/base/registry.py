@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 from bench.base.entry import Defined, Definition, Entry, Member, T, Written
-from bench.base.errors import BenchError, describe_error, unknown
+from bench.base.errors import BenchError, describe_error, is_ctrl_c, unknown
 from bench.base.index import Registration, registrations
 
 __all__ = [
@@ -290,7 +290,9 @@ def _imported(kind: str, found: Registration) -> Any:
     """
     try:
         module = importlib.import_module(found.file.module)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if is_ctrl_c(error):
+            raise
         raise BenchError(
             f"the {kind} '{found.name}' ({found.origin}) cannot be imported: {describe_error(error)}"
         ) from error
@@ -372,7 +374,9 @@ def _guarded(source: str, load: Callable[[], object]) -> BrokenPlugin | None:
     _broken.pop(source, None)
     try:
         load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the others
+    except BaseException as error:
+        if is_ctrl_c(error):
+            raise
         for registry, (entries, families) in before.items():
             registry._entries, registry._families = entries, families
         _broken[source] = BrokenPlugin(source, describe_error(error))

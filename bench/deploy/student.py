@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from bench.base import options
-from bench.base.errors import BenchError, describe_error
+from bench.base.errors import BenchError, describe_error, is_ctrl_c
 from bench.base.files import file_digest
 from bench.base.registry import load_plugins, students
 from bench.matrix.cell import ModelSpec
@@ -178,7 +178,9 @@ def building(name: str, given: Mapping[str, Any]) -> Iterator[None]:
         yield
     except BenchError:
         raise
-    except Exception as error:  # a builder's own code meets the user's options or a stored record here
+    except BaseException as error:  # a builder's own code meets the user's options or a stored record here
+        if is_ctrl_c(error):
+            raise
         raise BenchError(
             f"model '{name}' with {given or 'no options'} cannot be built: {describe_error(error)}"
         ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.base.errors import BenchError, describe_error
+from bench.base.errors import BenchError, describe_error, is_ctrl_c
 from bench.base.files import digest, file_digest
 from bench.base.registry import students
 from bench.data.facts import DatasetInfo
@@ -100,7 +100,9 @@ class Models:
             outputs = output_spec(model, size)
         except BenchError:
             raise
-        except Exception as error:  # a builder's own code meets the options of a matrix here for the first time
+        except BaseException as error:  # a builder's own code meets the options of a matrix here for the first time
+            if is_ctrl_c(error):
+                raise
             raise BenchError(
                 f"model '{spec.name}' with {spec.options or 'no options'} and input {size[0]}x{size[1]} "
                 f"does not work: {describe_error(error)}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
-from bench.base.errors import BenchError, Unsupported, describe_error
+from bench.base.errors import BenchError, Unsupported, describe_error, is_ctrl_c
 from bench.base.registry import Entry
 from bench.data.base import Data
 from bench.matrix.cell import Cell, ModelSpec
@@ -112,7 +112,9 @@ def build_method(entry: Entry[Any], pair: Pair, cell: Cell) -> Method:
         method = entry.builder(pair, **params)
     except Unsupported:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if is_ctrl_c(error):
+            raise
         raise Unsupported(f"'{entry.name}' ({entry.origin}) cannot be built: {describe_error(error)}") from error
     if not isinstance(method, Method):
         raise Unsupported(f"'{entry.name}' ({entry.origin}) is no bench.method.Method")

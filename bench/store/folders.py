@@ -195,20 +195,27 @@ class RunFolder:
             yield from (CellFolder(path) for path in sorted(root.iterdir()) if path.is_dir())
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, waiting: Callable[[], object] | None = None) -> Iterator[None]:
         """Hold the folder for one writing process.
+
+        Args:
+            waiting: called about once a second while another process holds it; None refuses to wait.
 
         Raises:
             BenchError: another process is writing to it, or it cannot be written to.
         """
         require_writable(self.path)
         lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=1, poll_interval=0.05)  # `status` holds it for an instant to see whether it is held
-        except Timeout:
-            raise BenchError(
-                f"another process is running a matrix in {self.path}. Wait for it, or choose another --results folder."
-            ) from None
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=1, poll_interval=0.05)  # `status` holds it for an instant to see if it is held
+            except Timeout:
+                if waiting is None:
+                    raise BenchError(
+                        f"another process is running a matrix in {self.path}. Wait for it, or choose another "
+                        "--results folder."
+                    ) from None
+                waiting()
         try:
             yield
         finally:

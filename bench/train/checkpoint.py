@@ -1,45 +1,80 @@
-"""A cell's checkpoint: written whole, the one before kept until then."""
+"""A cell's checkpoint: written whole, the one before kept until then; one that cannot be used is set aside."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.base.files import write_atomic
+from bench.base.files import storing, write_atomic
 from bench.store.folders import CHECKPOINT, PREVIOUS
 from bench.train.trainee import Trainee
 
 
 def save_checkpoint(trainee: Trainee) -> None:
-    """Write the checkpoint; the one before is kept beside it until then."""
-    folder, state = trainee.folder.path, trainee.state_dict()
-    if (folder / CHECKPOINT).exists():
-        (folder / CHECKPOINT).replace(folder / PREVIOUS)
-    write_atomic(folder / CHECKPOINT, lambda file: torch.save(state, file))
+    """Write the checkpoint; the one before is kept beside it until then.
 
-
-def load_checkpoint(trainee: Trainee) -> str | None:
-    """Go on from the newest readable checkpoint.
-
-    Returns:
-        What was read, for the log, or None where there was nothing to read.
+    Raises:
+        BenchError: it cannot be written.
     """
+    folder, state = trainee.folder.path, trainee.state_dict()
+    with storing(folder):
+        if (folder / CHECKPOINT).exists():
+            (folder / CHECKPOINT).replace(folder / PREVIOUS)
+        write_atomic(folder / CHECKPOINT, lambda file: torch.save(state, file))
+
+
+def resumed(make: Callable[[], Trainee], tell: Callable[[str], object]) -> Trainee:
+    """Return a trainee where its newest usable checkpoint stands, or at its start.
+
+    Args:
+        make: returns the trainee at its start; called again where a checkpoint was read in part.
+        tell: told what was read, and what was set aside.
+    """
+    trainee = make()
     for name in (CHECKPOINT, PREVIOUS):
         path = trainee.folder.path / name
         if not path.exists():
             continue
         try:
-            state = torch.load(path, map_location=trainee.setting.device, weights_only=True)
-        except Exception:  # noqa: BLE001 - whatever is wrong with a torn file, the one before may be whole
-            continue
-        trainee.load_state_dict(_on_host(state))
-        return f"resumed at iteration {trainee.iteration} from {name}"
-    return None
+            load_checkpoint(trainee, path)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - torn, damaged or of another structure: the one before may be whole
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            tell(f"{name} cannot be used ({why}); kept as {_set_aside(path).name}")
+            trainee = make()
+        else:
+            tell(f"resumed at iteration {trainee.iteration} from {name}")
+            return trainee
+    return trainee
 
 
-def _on_host(state: dict[str, Any]) -> dict[str, Any]:
+def load_checkpoint(trainee: Trainee, path: Path) -> None:
+    """Go on from a checkpoint.
+
+    Raises:
+        Exception: whatever torch and the trainee's parts raise at a file that is none of theirs.
+    """
+    state = torch.load(path, map_location=trainee.setting.device, weights_only=True)
+    trainee.load_state_dict(_on_host(state))
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a checkpoint, so that the next one written does not push out the good one before it."""
+    number = 1
+    while (target := path.with_name(f"{path.name}.unusable-{number}")).exists():
+        number += 1
+    with storing(path):
+        return path.rename(target)
+
+
+def _on_host(state: Any) -> Any:
     """Bring the states of random generators back from the device that all tensors were read to."""
+    if not isinstance(state, dict):
+        return state
     stream = state["stream"]
     stream["torch"] = stream["torch"].cpu()
     stream["cuda"] = stream["cuda"].cpu() if stream["cuda"] is not None else None

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from bench.base.device import find_device, make_fabric
 from bench.base.errors import BenchError, Interrupted
-from bench.base.files import write_json
+from bench.base.files import storing, write_json
 from bench.data.base import TargetSamples
 from bench.matrix.cell import Cell, ModelSpec, TeacherSpec
 from bench.matrix.settings import Settings
@@ -22,10 +22,11 @@ from bench.plan.support import image_size, pair_of
 from bench.store.folders import CONFIG, FAILURE, STORE_SCHEMA, CellFolder, Record, RunFolder
 from bench.tasks.metric import Evidence
 from bench.train import record as outcome
-from bench.train.checkpoint import load_checkpoint
+from bench.train.checkpoint import resumed
 from bench.train.costs import ModelCosts
 from bench.train.evaluate import evaluate
 from bench.train.events import Ended, GroupBegun, Reporter, Said
+from bench.train.integrity import Tainted
 from bench.train.lockstep import LockstepGroup
 from bench.train.reason import describe_failure
 from bench.train.setting import Setting, read_initial_weights
@@ -71,12 +72,26 @@ class Engine:
 
         Raises:
             Interrupted: a stop was requested; all is checkpointed.
-            BenchError: nothing of what follows can work; what is done is kept.
+            BenchError: a sample could not be read; what is done is kept.
         """
         for group in groups:
             if self.stop.requested:
                 raise Interrupted(self.stop.signal_number)
             GroupRun(self, group, run).run()
+
+    def require_teachers(self, groups: tuple[Group, ...], run: RunFolder) -> None:
+        """Look at every teacher that comes from a weights file before anything trains.
+
+        Raises:
+            BenchError: one does not fit, or is not what it is said to be; both are mistakes in the request.
+            Interrupted: a stop was requested.
+        """
+        seen: set[str] = set()
+        for group in groups:
+            spec = group.teacher
+            if spec is not None and spec.weights_sha256 and spec.key not in seen:
+                seen.add(spec.key)
+                GroupRun(self, group, run).require_teacher(spec)
 
 
 class GroupRun:
@@ -103,22 +118,39 @@ class GroupRun:
         members = [
             planned for planned in self.group.cells if self._guarded(planned.cell, self._open, planned) is not None
         ]
-        teacher, teacher_record = None, None
+        closely = False
+        while True:
+            teacher, teacher_record, members = self._with_teacher(members)
+            trainees = [made for item in members if (made := self._guarded(item.cell, self._trainee, item)) is not None]
+            if not trainees:
+                return
+            start = min(trainee.iteration for trainee in trainees)
+            engine.reporter.tell(GroupBegun(self.group.name, [t.cell for t in trainees], start, self.recipe.iterations))
+            try:
+                self._loop(trainees, teacher, teacher_record, closely).run()
+                return
+            except Tainted as error:
+                engine.reporter.tell(Said(f"{error}: back to the last checkpoints, to find who did it"))
+                members, closely = [trainee.planned for trainee in error.members], True
+
+    def _with_teacher(self, members: list[PlannedCell]) -> tuple[Model | None, Record | None, list[PlannedCell]]:
+        """Return the teacher, what results tell of it, and who can train: without it, its listeners fail."""
+        if self.group.teacher is None:
+            return None, None, members
         try:
-            if self.group.teacher is not None:
-                teacher, teacher_record = self._load_teacher(self.group.teacher)
-        except (BenchError, Interrupted):
-            raise
-        except Exception as error:  # noqa: BLE001 - the baseline and other groups need no such teacher
+            return *self._load_teacher(self.group.teacher), members
+        except BaseException as error:
+            if self.engine.stop.is_asked_by(error):
+                raise
             for planned in (listener for listener in members if listener.cell.teacher):
                 self._fail_at_start(planned.cell, error)
-            members = [planned for planned in members if not planned.cell.teacher]
-        trainees = [made for item in members if (made := self._guarded(item.cell, self._trainee, item)) is not None]
-        if not trainees:
-            return
-        start = min(trainee.iteration for trainee in trainees)
-        engine.reporter.tell(GroupBegun(self.group.name, [t.cell for t in trainees], start, self.recipe.iterations))
-        loop = LockstepGroup(
+            return None, None, [planned for planned in members if not planned.cell.teacher]
+
+    def _loop(
+        self, trainees: list[Trainee], teacher: Model | None, teacher_record: Record | None, closely: bool
+    ) -> LockstepGroup:
+        engine = self.engine
+        return LockstepGroup(
             trainees=trainees,
             setting=engine.setting,
             teacher=teacher,
@@ -130,21 +162,28 @@ class GroupRun:
             failed=self._failed,
             workers=self.workers,
             checkpoint_seconds=engine.settings.checkpoint_seconds,
+            closely=closely,
         )
-        loop.run()
 
     def _guarded(self, cell: Cell, action: Callable[[PlannedCell], T], planned: PlannedCell) -> T | None:
         """Do something for one member; None where that failed, which is recorded and does not stop its companions."""
         try:
             return action(planned)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this member's
+        except BaseException as error:
+            if self.engine.stop.is_asked_by(error):
+                raise
             self._fail_at_start(cell, error)
             return None
 
     def _open(self, planned: PlannedCell) -> CellFolder:
         """Make a member's folder ready; what was there and is not to be used is moved out of the way."""
+        folder = self.run_folder.cell(planned.cell.id)
+        with storing(folder.path):
+            self._make_ready(folder, planned)
+        return folder
+
+    def _make_ready(self, folder: CellFolder, planned: PlannedCell) -> None:
         engine, cell = self.engine, planned.cell
-        folder = self.run_folder.cell(cell.id)
         if planned.state in ("stale", "corrupt") and folder.path.exists():
             moved = folder.set_aside(planned.state)
             engine.reporter.tell(Said(f"{cell.id}: {planned.state} ({planned.reason}); kept as {moved}"))
@@ -153,7 +192,6 @@ class GroupRun:
         config = {"cell": cell.record(), "protocol": self.protocol, "provenance": self._provenance(planned)}
         write_json(folder.path / CONFIG, {"schema": STORE_SCHEMA, **config})
         (folder.path / FAILURE).unlink(missing_ok=True)
-        return folder
 
     def _provenance(self, planned: PlannedCell) -> Record:
         return {**planned.provenance, "dataset": self.engine.fingerprint}
@@ -165,13 +203,30 @@ class GroupRun:
         teacher = self._outputs(cell.teacher) if cell.teacher else student
         planned = replace(planned, provenance=self._provenance(planned))
         pair = pair_of(self.engine.plan.data, student, teacher, self.size)
-        trainee = Trainee(planned, self.run_folder.cell(cell.id), self.engine.setting, pair)
-        if note := load_checkpoint(trainee):
-            self.engine.reporter.tell(Said(f"{cell.id}: {note}"))
-        return trainee
+        folder = self.run_folder.cell(cell.id)
+        (folder.path / FAILURE).unlink(missing_ok=True)  # of a member that goes back to its checkpoint
+        return resumed(
+            lambda: Trainee(planned, folder, self.engine.setting, pair),
+            lambda note: self.engine.reporter.tell(Said(f"{cell.id}: {note}")),
+        )
 
     def _outputs(self, spec: ModelSpec) -> Specs:
         return output_spec(build_spec(spec, self.engine.setting.channels, device="meta"), self.size)
+
+    def require_teacher(self, spec: TeacherSpec) -> None:
+        """Load and score a teacher, whose scores are kept; what is no mistake in the request shows again later.
+
+        Raises:
+            BenchError: it does not fit, or is not what it is said to be.
+            Interrupted: a stop was requested.
+        """
+        try:
+            self._load_teacher(spec)
+        except BenchError:
+            raise
+        except BaseException as error:
+            if self.engine.stop.is_asked_by(error):
+                raise
 
     def _load_teacher(self, spec: TeacherSpec) -> tuple[Model, Record]:
         """Return the frozen teacher, and what results tell of it."""
@@ -187,9 +242,9 @@ class GroupRun:
         batch_size = self.recipe.eval_batch_size
         return evaluate(model, samples, task, engine.setting, batch_size, self.workers, engine.stop)[1]
 
-    def _fail_at_start(self, cell: Cell, error: Exception) -> None:
+    def _fail_at_start(self, cell: Cell, error: BaseException) -> None:
         folder = self.run_folder.cell(cell.id)
-        reason = describe_failure(error, folder.path)
+        reason = describe_failure(error)
         self.engine.reporter.tell(Ended(cell, "failed", reason))
         record = {"cell": cell.record(), "protocol": self.protocol, "status": "failed", "reason": reason}
         details = {"iteration": 0, "terms": {}, "traceback": "".join(traceback.format_exception(error))}
@@ -197,14 +252,16 @@ class GroupRun:
 
     def _finish(self, teacher: Record | None, trainee: Trainee, evidence: Evidence, metrics: Record) -> None:
         cell = trainee.cell
-        outcome.write_result(
-            trainee,
-            evidence,
-            metrics,
-            protocol=self.protocol,
-            teacher=teacher if cell.teacher else None,
-            efficiency=self.costs.of(cell.student),
-        )
+        efficiency = self.costs.of(cell.student)
+        with storing(trainee.folder.path):
+            outcome.write_result(
+                trainee,
+                evidence,
+                metrics,
+                protocol=self.protocol,
+                teacher=teacher if cell.teacher else None,
+                efficiency=efficiency,
+            )
         self.engine.reporter.tell(Ended(cell, "done"))
 
     def _failed(self, trainee: Trainee, state: str, reason: str, details: dict[str, Any]) -> None:

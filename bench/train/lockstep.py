@@ -21,6 +21,7 @@ from bench.tasks.metric import Evidence
 from bench.train.batches import Views, to_batch
 from bench.train.checkpoint import save_checkpoint
 from bench.train.events import Reporter, Scored, Stepped, TermsRead
+from bench.train.integrity import Integrity, Tainted
 from bench.train.memory import tensor_bytes
 from bench.train.reason import ending
 from bench.train.score import score
@@ -46,6 +47,7 @@ class LockstepGroup:
         failed: called with each trainee that ended without a result, its state, reason and details.
         workers: processes that load data.
         checkpoint_seconds: seconds of training between two checkpoints.
+        closely: look after each member whether it changed what all share, in place of once an iteration.
         alive: members that neither ended nor failed.
     """
 
@@ -60,6 +62,7 @@ class LockstepGroup:
     failed: Callable[[Trainee, str, str, dict[str, Any]], None]
     workers: int = 0
     checkpoint_seconds: float = 20.0
+    closely: bool = False
     alive: list[Trainee] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,17 +75,18 @@ class LockstepGroup:
                 trainee.teacher_bytes = tensor_bytes(self.teacher.state_dict().values())
         self._last_checkpoint = time.monotonic()
         self._listening: list[Trainee] = []
+        self._integrity = Integrity(self._frozen, self.trainees, self.setting.device, closely=self.closely)
 
     def guarded(self, trainee: Trainee, action: Callable[[Trainee], object]) -> None:
         """Do something for one member; whatever goes wrong ends that member alone."""
         try:
             action(trainee)
-        except Interrupted:
-            raise
-        except Exception as error:  # noqa: BLE001 - a companion must not suffer, whatever it is
+        except BaseException as error:
+            if self.stop.is_asked_by(error):
+                raise
             self._drop(trainee, error)
 
-    def _drop(self, trainee: Trainee, error: Exception) -> None:
+    def _drop(self, trainee: Trainee, error: BaseException) -> None:
         self.alive.remove(trainee)
         self.failed(trainee, *ending(trainee, error))
         if isinstance(error, torch.OutOfMemoryError):
@@ -94,28 +98,37 @@ class LockstepGroup:
         Raises:
             Interrupted: a stop was requested; every member is checkpointed.
             BenchError: a sample could not be read; every member is checkpointed.
+            Tainted: what the members share was changed; nothing of it is in a checkpoint or a result.
         """
-        start = min((trainee.iteration for trainee in self.alive), default=self.recipe.iterations)
         try:
-            self._score_what_a_stop_left_out()
-            for iteration, (images, target) in enumerate(self._batches(start), start):
-                self._iterate(iteration, images, target)
-                if not self.alive:
-                    return
-                if self.stop.requested and iteration + 1 < self.recipe.iterations:
-                    raise Interrupted(self.stop.signal_number)
-            for trainee in list(self.alive):
-                self.guarded(trainee, self._conclude)
-        except (BenchError, Interrupted):
+            self._train()
+        except Tainted:
+            raise
+        except BenchError:
             self._checkpoint_all()
             raise
-        except Exception as error:  # noqa: BLE001 - the loader failed: this group ends, others go on
+        except BaseException as error:  # the loader failed: this group ends, others go on
             # a signal to the whole process group ends the loader's workers as well, which torch reports as a fault
             if self.stop.requested:
                 self._checkpoint_all()
                 raise Interrupted(self.stop.signal_number) from None
+            if self.stop.is_asked_by(error):
+                raise
             for trainee in list(self.alive):
                 self._drop(trainee, error)
+
+    def _train(self) -> None:
+        start = min((trainee.iteration for trainee in self.alive), default=self.recipe.iterations)
+        self._score_what_a_stop_left_out()
+        for iteration, (images, target) in enumerate(self._batches(start), start):
+            self._iterate(iteration, images, target)
+            if not self.alive:
+                self._integrity.require(self.alive)
+                return
+            if self.stop.requested and iteration + 1 < self.recipe.iterations:
+                raise Interrupted(self.stop.signal_number)
+        for trainee in list(self.alive):
+            self.guarded(trainee, self._conclude)
 
     def _score_what_a_stop_left_out(self) -> None:
         """Take the scores of members that were stopped while they were scored on the way."""
@@ -152,11 +165,11 @@ class LockstepGroup:
         for trainee in live:
             if trainee in self.alive:
                 self.guarded(trainee, shared.step)
-            if shared.changed():
-                error = RuntimeError("changed the batch or the teacher's outputs in place, which its companions share")
+            if changed := self._integrity.changed(shared):
                 if trainee in self.alive:
-                    self._drop(trainee, error)
+                    self._drop(trainee, RuntimeError(f"changed {changed}, which its companions share"))
                 shared = self._share(live, images, target)
+        self._integrity.note(shared)
         self._after(iteration + 1)
 
     def _share(self, live: list[Trainee], images: Tensor, target: Any) -> Shared:
@@ -167,7 +180,10 @@ class LockstepGroup:
         try:
             if any(trainee.method.needs_teacher for trainee in live if trainee in self.alive):
                 outputs = self._frozen.outputs(views)
-        except Exception as error:  # noqa: BLE001 - those who need no teacher go on
+                self._integrity.require_steady_teacher()
+        except BaseException as error:
+            if self.stop.is_asked_by(error):
+                raise
             for trainee in live:
                 if trainee.method.needs_teacher and trainee in self.alive:
                     self._drop(trainee, error)
@@ -184,9 +200,9 @@ class LockstepGroup:
         if not (logged or scored or due or self.stop.requested):
             return
         self._settle()
-        for trainee in list(self.alive):
-            if trainee.iteration != done:
-                continue
+        self._integrity.require(self.alive)
+        # one that was resumed at this iteration noted all this before its checkpoint was written
+        for trainee in [one for one in self._listening if one in self.alive]:
             if logged:
                 trainee.log()
                 self.reporter.tell(TermsRead(trainee.cell, done, trainee.terms))
@@ -205,6 +221,8 @@ class LockstepGroup:
 
     def _checkpoint_all(self) -> None:
         self._settle()
+        if self._integrity.is_tainted():  # what was written before is whole, and the same happens again from there
+            return
         for trainee in list(self.alive):
             self.guarded(trainee, save_checkpoint)
         self._last_checkpoint = time.monotonic()

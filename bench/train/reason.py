@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import traceback
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench.base.errors import BenchError
-from bench.base.files import write_problem
 from bench.train.finite import Diverged
 from bench.train.trainee import Trainee
 
 
-def describe_failure(error: Exception, folder: Path) -> str:
+def describe_failure(error: BaseException) -> str:
     """Return the reason that a failed cell shows."""
     if isinstance(error, torch.OutOfMemoryError):
         return f"out of memory: {str(error).splitlines()[0]} Use a smaller recipe.batch_size for all cells."
-    if isinstance(error, OSError):
-        return write_problem(folder, error)
-    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, BenchError):
+        return str(error)
+    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return told if isinstance(error, Exception) else f"{told} (raised by code of this cell, not by a signal)"
 
 
-def ending(trainee: Trainee, error: Exception) -> tuple[str, str, dict[str, Any]]:
+def ending(trainee: Trainee, error: BaseException) -> tuple[str, str, dict[str, Any]]:
     """Return state, reason and details of a member that an error ended; a loss that was not finite comes first."""
     details: dict[str, Any] = {"iteration": trainee.iteration, "terms": dict(trainee.terms)}
     if not isinstance(error, Diverged):
@@ -36,4 +35,4 @@ def ending(trainee: Trainee, error: Exception) -> tuple[str, str, dict[str, Any]
     if isinstance(error, Diverged):
         return "diverged", str(error), details | {"iteration": error.iteration, "terms": error.terms}
     details["traceback"] = "".join(traceback.format_exception(error))
-    return "failed", describe_failure(error, trainee.folder.path), details
+    return "failed", describe_failure(error), details

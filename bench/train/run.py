@@ -64,6 +64,7 @@ def run_matrix(
             reporter.tell(Begun(_iterations(plan)))
             try:
                 engine = Engine(plan, settings, reporter, stop, splits)
+                engine.require_teachers(plan.groups, plan.run)
                 plan = _train_teachers(engine)
                 replace(engine, plan=plan).train(plan.groups, plan.run)
                 if draw is not None:
@@ -99,17 +100,26 @@ def _with_weights(loaded: LoadedMatrix, settings: Settings, reporter: OpenReport
 
 
 def _train_teachers(engine: Engine) -> Plan:
-    plan = engine.plan
-    if plan.teacher_groups:
-        with plan.teachers_run.writing():
+    """Train the teachers that have no weights; who listens to one that fails is told so in its turn."""
+    if engine.plan.teacher_groups:
+        with engine.plan.teachers_run.writing(_awaiting(engine)):
+            plan = refreshed(engine.plan)  # another process may have trained some while this one waited
             engine.train(plan.teacher_groups, plan.teachers_run)
-    plan = refreshed(plan)
-    unusable = [planned for planned in plan.teachers if planned.state in ("failed", "diverged", "corrupt")]
-    if unusable:
-        raise BenchError(
-            *(f"teacher {item.cell.student.name} {item.state}: {item.reason or 'see its folder'}" for item in unusable)
-        )
-    return plan
+    return refreshed(engine.plan)
+
+
+def _awaiting(engine: Engine) -> Callable[[], None]:
+    """Return what is done while another process trains teachers: telling so once, and stopping when asked."""
+    told: list[str] = []
+
+    def wait() -> None:
+        if engine.stop.requested:
+            raise Interrupted(engine.stop.signal_number)
+        if not told:
+            told.append(f"waiting for another process that trains teachers in {engine.plan.teachers_run.path}")
+            engine.reporter.tell(Said(told[0]))
+
+    return wait
 
 
 def _require_matches(plan: Plan, patterns: Sequence[str]) -> None:

@@ -1,6 +1,10 @@
-"""What the members of a group share in one step: the batch and the frozen teacher's outputs."""
+"""What the members of a group share in one step: the batch, the frozen teacher's outputs, the teacher itself."""
 
 from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -9,6 +13,7 @@ from bench.method import Batch, TaskOutputs
 from bench.models.base import Model
 from bench.train.batches import Views
 from bench.train.clock import Stopwatch
+from bench.train.fingerprint import fingerprint, state_of
 from bench.train.trainee import Trainee
 
 
@@ -22,13 +27,31 @@ class FrozenTeacher:
         precision: of its forward passes.
 
     Attributes:
-        watch: takes their time.
+        watch: takes the time of its forwards.
     """
 
     def __init__(self, model: Model | None, taps: frozenset[str], device: torch.device, precision: str) -> None:
         self._model, self._taps, self._device = model, taps, device
         self._dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+        self._pristine: Model | None = None
+        self._state = state_of(model) if model is not None else None
         self.watch = Stopwatch(device)
+
+    def keep_pristine(self) -> None:
+        """Keep a copy, from which :meth:`restore` brings the teacher back."""
+        self._pristine = copy.deepcopy(self._model)
+
+    def is_changed(self) -> bool:
+        """Tell whether its weights, buffers, modes or hooks are other ones than at first; waits for the device."""
+        if self._model is None or self._state is None:
+            return False
+        (then, modules), (now, modules_now) = self._state, state_of(self._model)
+        return modules != modules_now or not torch.equal(then, now)
+
+    def restore(self) -> None:
+        """Put a copy of what was kept in the place of a changed teacher."""
+        self._model = copy.deepcopy(self._pristine)
+        self._state = state_of(self._model) if self._model is not None else None
 
     def outputs(self, views: Views) -> TaskOutputs | None:
         """Return the teacher's outputs for a batch, in float32; None without a teacher."""
@@ -57,11 +80,36 @@ class Shared:
         self.batch, self.views, self.teacher = batch, views, teacher
         self._tensors = [*batch.tensors(), *views.made(), *(teacher.tensors() if teacher is not None else ())]
         self._versions = [tensor._version for tensor in self._tensors]
+        self._bytes = fingerprint(self._tensors)
 
     def step(self, trainee: Trainee) -> None:
         """Let one member train its iteration."""
-        trainee.step(self.batch, self.views.of(trainee.student), self.teacher)
+        with _own_modes():
+            trainee.step(self.batch, self.views.of(trainee.student), self.teacher)
 
-    def changed(self) -> bool:
-        """Tell whether a tensor was written to since this was made; torch counts the writes on the host."""
+    def is_written(self) -> bool:
+        """Tell whether torch counted a write to a tensor since this was made; it does so on the host."""
         return self._versions != [tensor._version for tensor in self._tensors]
+
+    def differs(self) -> Tensor:
+        """Return whether any byte is another one: a bool scalar on the device.
+
+        Writes through ``.numpy()`` and ``.data`` are not counted by torch.
+        """
+        return (fingerprint(self._tensors) != self._bytes).any()
+
+
+@contextlib.contextmanager
+def _own_modes() -> Iterator[None]:
+    """Keep what a member changes of torch's modes from its companions."""
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        torch.set_default_dtype(dtype)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)

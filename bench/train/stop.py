@@ -8,6 +8,8 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+from bench.base.errors import Interrupted, is_ctrl_c
+
 
 class StopRequest:
     """Set by a signal, read between two training steps.
@@ -23,6 +25,15 @@ class StopRequest:
     def requested(self) -> bool:
         """Whether a stop was asked for."""
         return self.signal_number != 0
+
+    def is_asked_by(self, error: BaseException) -> bool:
+        """Tell whether an error is the stop that a signal asked for; all else that a cell's code raises is the cell's.
+
+        A library may raise KeyboardInterrupt or SystemExit, and a method Interrupted, without any signal.
+        """
+        if isinstance(error, Interrupted):
+            return self.requested
+        return is_ctrl_c(error)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:

@@ -51,7 +51,7 @@ class TeacherSource:
         model = build_spec(spec, setting.channels)
         path, result = self.plan.weights.get(spec.weights_sha256 or ""), Record()
         if path is None:
-            folder = self._folder(spec)
+            folder = self._trained(spec)
             path, result = folder.path / STUDENT, read_result(folder.path)
         load_into(model, under_own_names(model, read_weights(path)), f"{path} (teacher '{spec.name}')")
         if recipe.channels_last:
@@ -60,9 +60,17 @@ class TeacherSource:
         kept = self.run.path / "teachers" / f"{digest([spec.key, self.protocol], 16)}.json"
         return model, result.get("metrics") or remembered(kept, lambda: score(model))
 
-    def _folder(self, spec: TeacherSpec) -> CellFolder:
+    def _trained(self, spec: TeacherSpec) -> CellFolder:
+        """Return the folder of a teacher that was trained here.
+
+        Raises:
+            BenchError: it has no result, with the reason.
+        """
         for planned in self.plan.teachers:
             if planned.cell.key == spec.key:
+                if planned.state != "done":
+                    why = planned.reason or "see its folder under teachers/"
+                    raise BenchError(f"its teacher '{spec.name}' {planned.state}: {why}")
                 return self.plan.teachers_run.cell(planned.cell.id)
         raise BenchError(f"teacher '{spec.name}' is not among the plan's teachers")
 

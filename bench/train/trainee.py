@@ -21,6 +21,7 @@ from bench.train.finite import Diverged, LossWatch
 from bench.train.memory import MIB, StepMemory, tensor_bytes
 from bench.train.optim import build_optimizer, build_schedule
 from bench.train.setting import Setting, build_student
+from bench.train.states import require_moments, require_state
 from bench.train.streams import RandomStream
 
 
@@ -169,15 +170,23 @@ class Trainee:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Go on from what :meth:`state_dict` returned.
+
+        Raises:
+            ValueError, KeyError, RuntimeError, TypeError: the state is of another structure; part of it may be loaded.
+        """
+        require_state(state, self.recipe.iterations)
         self.student.load_state_dict(state["student"])
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
+        require_moments(self.optimizer)
         self.schedule.load_state_dict(state["schedule"])
         for opponent, saved in zip(self.opponents, state["opponents"], strict=True):
             opponent.load_state_dict(saved)
         self.fabric.strategy.precision.load_state_dict(state["precision"])
         self.stream.load_state_dict(state["stream"])
+        with self.stream.active():
+            pass  # the generators refuse what is none of their states
         self.costs = Costs(**state["costs"])
         self.steps, self.evals = state["steps"], state["evals"]
         self.iteration = state["iteration"]

@@ -169,16 +169,16 @@ def test_a_teacher_from_a_weights_file_is_used_and_scored(tmp_path, together):
 
 
 def test_no_disk_space_fails_the_cell_and_keeps_the_others(tmp_path, monkeypatch, together):
-    from bench.train import lockstep
+    from bench.train import checkpoint
 
-    original = lockstep.save_checkpoint
+    original = checkpoint.write_atomic
 
-    def full(trainee):
-        if trainee.cell.method.name == "kd":
+    def full(path, write):
+        if ".kd." in path.parent.name:
             raise OSError(28, "No space left on device")
-        original(trainee)
+        original(path, write)
 
-    monkeypatch.setattr(lockstep, "save_checkpoint", full)
+    monkeypatch.setattr(checkpoint, "write_atomic", full)
     plan = run(write_matrix(tmp_path), tmp_path / "results", checkpoint_seconds=0)
     state, failure = records(plan.run)["kd"]
     assert state == "failed"

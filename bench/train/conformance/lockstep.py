@@ -26,7 +26,7 @@ from bench.matrix.recipe import Optimizer, recipe_for
 from bench.method import Batch, Method, Outputs, Step
 from bench.method.registry import methods
 from bench.plan.planned import PlannedCell
-from bench.store.folders import CellFolder
+from bench.store.folders import CHECKPOINT, CellFolder
 from bench.tasks.metric import Evidence
 from bench.tasks.segmentation.task import Segmentation
 from bench.train.checkpoint import load_checkpoint
@@ -90,12 +90,10 @@ class Trained:
     Attributes:
         state: tensors of student and method by name.
         history: the loss terms of each iteration.
-        teacher_changes: what is no longer as it was about the frozen teacher.
     """
 
     state: dict[str, Tensor]
     history: list[dict[str, float]]
-    teacher_changes: list[str]
 
 
 def same(one: Trained, other: Trained) -> str:
@@ -168,7 +166,7 @@ def _train(
     """Train a group to the end, or to a checkpoint, and return what finished by the method's name.
 
     Raises:
-        Fault: a member failed or diverged.
+        Fault: a member failed or diverged, or changed the teacher.
     """
     teacher = kind.model("teacher").to(memory_format=torch.channels_last)
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
@@ -192,13 +190,18 @@ def _train(
             finish=finish,
             failed=failed,
             checkpoint_seconds=float("inf"),
+            closely=True,
         )
         with contextlib.suppress(Interrupted):
             group.run()
+    if changes := list(_changes(teacher, before)):
+        raise Fault(
+            f"the teacher is no longer as it was: {'; '.join(changes)}. It is shared: read teacher.model, but never "
+            "call train() on it or write to it"
+        )
     if failures:
         raise Fault(*(f"'{name}' {reason}" for name, reason in failures.items()))
-    changes = list(_changes(teacher, before))
-    return {name: Trained(_state(trainee), _history(trainee), changes) for name, trainee in done.items()}
+    return {name: Trained(_state(trainee), _history(trainee)) for name, trainee in done.items()}
 
 
 def _trainee(member: MethodSpec, kind: Kind, folder: Path) -> Trainee:
@@ -212,7 +215,8 @@ def _trainee(member: MethodSpec, kind: Kind, folder: Path) -> Trainee:
         recipe=RECIPE,
     )
     trainee = Trainee(PlannedCell(cell, "planned"), CellFolder(folder), _setting(), kind.pair())
-    load_checkpoint(trainee)
+    if (folder / CHECKPOINT).exists():
+        load_checkpoint(trainee, folder / CHECKPOINT)
     return trainee
 
 

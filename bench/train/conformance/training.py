@@ -15,12 +15,7 @@ from bench.train.conformance.subject import Subject
 
 def trains(subject: Subject) -> str:
     """A few iterations of real training: it works, and the teacher stays as it was."""
-    found = subject.training
-    if found.teacher_changes:
-        raise Fault(
-            f"the teacher is no longer as it was: {'; '.join(found.teacher_changes)}. It is shared: read "
-            "teacher.model, but never call train() on it or write to it"
-        )
+    assert subject.training  # a fault of it is raised where it is made
     return ""
 
 

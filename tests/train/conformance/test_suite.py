@@ -246,7 +246,7 @@ FAULTS: dict[str, tuple[dict[str, str], str, str]] = {
     "a teacher put into training mode": (
         {"body": f"teacher.model.train()\n{BODY}"},
         "trains",
-        r"the teacher is no longer as it was: its buffers changed \(stem.1.*\); it was put into training mode",
+        r"the teacher is no longer as it was: it was put into training mode",
     ),
     "a teacher's weights": (
         {"body": f"with torch.no_grad(): teacher.model.classifier.bias.add_(1)\n{BODY}"},
