@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import signal
+import threading
 
 import pytest
+from filelock import FileLock
 from rich.console import Console
 
+from bench.base.errors import Interrupted
 from bench.cli.screen.progress import PlainReporter
 from bench.matrix.matrix import load_matrix
 from bench.matrix.settings import Settings
@@ -200,3 +205,38 @@ def test_a_resumed_history_is_that_of_a_run_never_stopped(tmp_path, monkeypatch)
         assert (resumed.run.cell(folder.cell_id).path / HISTORY).read_bytes() == (folder.path / HISTORY).read_bytes()
     history = json.loads((resumed.run.cell(folder.cell_id).path / HISTORY).read_text())
     assert [entry["iteration"] for entry in history["evals"]] == [6, 12]
+
+
+def test_a_teacher_that_another_process_trains_is_waited_for(tmp_path, alone):
+    """The other one finishes meanwhile: its teacher is taken, not trained again."""
+    first = run(write_matrix(tmp_path), tmp_path / "other")
+    (teacher,) = first.teachers_run.cells()
+    path, shared = write_matrix(tmp_path, "second"), tmp_path / "results" / "teachers"
+    shared.mkdir(parents=True)
+    lock = FileLock(shared / ".lock", thread_local=False)
+    lock.acquire()
+
+    def finish() -> None:
+        shutil.copytree(teacher.path, shared / "cells" / teacher.cell_id)
+        lock.release()
+
+    timer = threading.Timer(3, finish)
+    timer.start()
+    try:
+        plan, said = told(path, tmp_path / "results")
+    finally:
+        timer.join()
+    assert said.count("waiting for another process that trains teachers in") == 1
+    assert f"done: {teacher.cell_id}" not in said
+    assert weights(plan.run) == alone
+
+
+def test_a_run_that_waits_for_a_teacher_stops_when_asked(tmp_path):
+    path, shared = write_matrix(tmp_path), tmp_path / "results" / "teachers"
+    shared.mkdir(parents=True)
+    timer = threading.Timer(2, lambda: signal.raise_signal(signal.SIGTERM))
+    with FileLock(shared / ".lock", thread_local=False):
+        timer.start()
+        with pytest.raises(Interrupted) as caught:
+            told(path, tmp_path / "results")
+    assert caught.value.exit_code == 143
