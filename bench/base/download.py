@@ -17,7 +17,7 @@ from typing import Any
 
 from bench import __version__
 from bench.base.errors import BenchError
-from bench.base.files import require_space, write_json
+from bench.base.files import require_space, unfollowed, write_json
 from bench.base.progress import Report
 
 _CHUNK = 2**18
@@ -264,7 +264,7 @@ class _Download:
 
     def _copy(self, response: Any, start: int, total: int | None) -> int:
         done = start
-        with self.part.open("ab" if start else "wb") as file:
+        with open(self.part, "ab" if start else "wb", opener=unfollowed) as file:
             while True:
                 self.report.progress(self.target.name, done, total)
                 try:

@@ -25,7 +25,15 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bench.base.errors import BenchError
-from bench.base.files import _finite, digest, file_digest, require_writable, write_json
+from bench.base.files import (
+    _finite,
+    digest,
+    file_digest,
+    require_own_inside,
+    require_writable,
+    write_json,
+    write_problem,
+)
 
 STORE_SCHEMA = 1
 Record = dict[str, Any]
@@ -199,9 +207,10 @@ class RunFolder:
         """Hold the folder for one writing process.
 
         Raises:
-            BenchError: another process is writing to it, or it cannot be written to.
+            BenchError: another process is writing to it, it cannot be written to, or a link in it leads elsewhere.
         """
         require_writable(self.path)
+        require_own_inside(self.path)
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=1, poll_interval=0.05)  # `status` holds it for an instant to see whether it is held
@@ -209,6 +218,8 @@ class RunFolder:
             raise BenchError(
                 f"another process is running a matrix in {self.path}. Wait for it, or choose another --results folder."
             ) from None
+        except OSError as error:  # such as a lock that is a link
+            raise BenchError(write_problem(self.path / ".lock", error)) from error
         try:
             yield
         finally:

@@ -116,6 +116,16 @@ def test_a_part_of_unknown_origin_is_not_added_to(server, tmp_path):
     assert server.requests == [(None, None)]
 
 
+def test_a_link_in_place_of_a_part_is_not_followed(server, tmp_path):
+    part, victim = interrupted(server, tmp_path), tmp_path / "victim"
+    part.rename(victim)
+    part.symlink_to(victim)
+    before = victim.read_bytes()
+    with pytest.raises(BenchError, match="Too many levels of symbolic links"):
+        fetched(Remote(server.url()), tmp_path)
+    assert victim.read_bytes() == before
+
+
 def test_a_part_that_is_whole_already_only_gets_its_name(server, tmp_path):
     part = interrupted(server, tmp_path)
     part.write_bytes(CONTENT)
