@@ -32,7 +32,7 @@ def expand(loaded: LoadedMatrix, dataset: DatasetSpec, models: Models) -> list[C
     matrix = loaded.matrix
     if (n_rows := len(matrix.pairs) * len(matrix.seeds) * len(loaded.choices)) > MOST_CELLS:
         raise BenchError(
-            f"{loaded.path}: pairs, seeds and methods ({len(matrix.pairs)} x {len(matrix.seeds)} x "
+            f"{loaded.path}: pairs, seeds, methods ({len(matrix.pairs)} x {len(matrix.seeds)} x "
             f"{len(loaded.choices)}) stand for {n_rows:,} cells, more than {MOST_CELLS:,}, which nobody can train"
         )
     rows = list(itertools.product(matrix.pairs, matrix.seeds, loaded.choices))

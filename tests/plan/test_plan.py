@@ -158,7 +158,7 @@ def test_filters_that_leave_nothing_are_named(matrix_file: MatrixFile) -> None:
 def test_more_cells_than_anybody_can_train_are_refused(matrix_file: MatrixFile) -> None:
     seeds = "[" + ", ".join(map(str, range(9000))) + "]"
     assert problems(matrix_file(seeds=seeds, methods="[none, kd]")) == [
-        "m.yaml: pairs, seeds and methods (1 x 9000 x 2) stand for 18,000 cells, more than 10,000, which nobody can train"
+        "m.yaml: pairs, seeds, methods (1 x 9000 x 2) stand for 18,000 cells, more than 10,000, which nobody can train"
     ]
 
 
