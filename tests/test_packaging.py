@@ -43,6 +43,12 @@ def test_every_extra_that_is_recommended_is_one_of_this_distribution() -> None:
     assert {*made, *(extra for _, extra in written)} <= set(PROJECT["optional-dependencies"])
 
 
+def test_the_oldest_file_lock_does_not_follow_a_planted_link() -> None:
+    (oldest,) = (found[1] for text in PROJECT["dependencies"] if (found := re.fullmatch(r"filelock>=([\d.]+)", text)))
+    # CVE-2025-68146 was mended in 3.20.1, CVE-2026-22701 in 3.20.3
+    assert tuple(map(int, oldest.split("."))) >= (3, 20, 3)
+
+
 def test_only_bench_is_installed_at_the_top() -> None:
     folders = CONFIGURATION["tool"]["setuptools"]["package-dir"]
     assert {name.partition(".")[0] for name in folders} == {"bench"}

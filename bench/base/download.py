@@ -17,10 +17,12 @@ from typing import Any
 
 from bench import __version__
 from bench.base.errors import BenchError
-from bench.base.files import require_space, write_json
+from bench.base.files import require_space, unfollowed, write_json
 from bench.base.progress import Report
 
 _CHUNK = 2**18
+_WATCH_EVERY, _KEPT_FREE = 2**26, 2**30
+"""Bytes between two looks at the disk, and what a file of unknown size leaves free on it."""
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 """HTTP answers that another attempt may not get."""
 
@@ -85,7 +87,7 @@ class _Lost(Exception):  # noqa: N818
     """An attempt that failed for a reason that may pass."""
 
 
-def download(source: Remote, target: Path, report: Report, patience: Patience) -> None:
+def download(source: Remote, target: Path, report: Report, patience: Patience, name: str = "") -> None:
     """Download a file, going on where an earlier download ended; it is there whole and verified, or not at all.
 
     Until then the bytes lie in ``NAME.part``, and beside it what the server told of the file, so that the rest is only
@@ -96,6 +98,7 @@ def download(source: Remote, target: Path, report: Report, patience: Patience) -
         target: where to put it.
         report: told the bytes.
         patience: when to give up.
+        name: what the file is called to the user; empty for the target's name.
 
     Raises:
         DownloadFailed: it cannot be had, or is not the expected one.
@@ -103,7 +106,7 @@ def download(source: Remote, target: Path, report: Report, patience: Patience) -
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _Download(source, target, report, patience).run()
+        _Download(source, target, report, patience, name or target.name).run()
     except OSError as error:
         raise BenchError(
             f"cannot write {target}: {error.strerror or error}. What is there is kept; the same command goes on."
@@ -139,8 +142,8 @@ def mismatch(path: Path, expected: Remote, name: str, report: Report) -> str:
 class _Download:
     """One file on its way."""
 
-    def __init__(self, source: Remote, target: Path, report: Report, patience: Patience) -> None:
-        self.source, self.target, self.report, self.patience = source, target, report, patience
+    def __init__(self, source: Remote, target: Path, report: Report, patience: Patience, name: str) -> None:
+        self.source, self.target, self.report, self.patience, self.name = source, target, report, patience, name
         self.part = target.with_name(f"{target.name}.part")
         self.memo = target.with_name(f"{target.name}.part.json")
 
@@ -161,7 +164,7 @@ class _Download:
                 raise self._failed(reason)
             self.report.message(f"{self.source.url}: {reason}; trying again")
             time.sleep(self.patience.pause_s * 2 ** max(0, fruitless - 1))
-        if problem := mismatch(self.part, self.source, self.target.name, self.report):
+        if problem := mismatch(self.part, self.source, self.name, self.report):
             self._forget()
             raise self._failed(f"{problem}; the file was removed")
         self.part.replace(self.target)
@@ -208,6 +211,8 @@ class _Download:
         except (OSError, http.client.HTTPException) as error:
             raise _Lost(one_line(error)) from error
         with response:
+            if self.source.url.startswith("https:") and response.url.startswith("http:") and not self.source.checksum:
+                raise self._failed(f"it leads on to {response.url}, which comes without encryption")
             self._receive(response, have)
 
     def _request(self, have: int) -> urllib.request.Request:
@@ -263,10 +268,13 @@ class _Download:
         return span is not None and int(span[1]) == have and same
 
     def _copy(self, response: Any, start: int, total: int | None) -> int:
-        done = start
-        with self.part.open("ab" if start else "wb") as file:
+        done, watched = start, _WATCH_EVERY
+        with open(self.part, "ab" if start else "wb", opener=unfollowed) as file:
             while True:
-                self.report.progress(self.target.name, done, total)
+                self.report.progress(self.name, done, total)
+                if total is None and done - start >= watched:  # a server that tells no size may never end
+                    watched += _WATCH_EVERY
+                    require_space(self.target.parent, _KEPT_FREE)
                 try:
                     chunk = response.read(_CHUNK)
                 except (OSError, http.client.HTTPException) as error:

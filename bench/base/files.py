@@ -114,6 +114,53 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def unfollowed(path: str, flags: int) -> int:
+    """Open a file as ``open`` does, but refuse one that is a symbolic link; for ``open(opener=...)``.
+
+    Raises:
+        OSError: it is a link, or cannot be opened.
+    """
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
+def require_own(*folders: Path) -> None:
+    """Refuse folders that are symbolic links, since what is written to them lands elsewhere.
+
+    Raises:
+        BenchError: with all that are.
+    """
+    if linked := [folder for folder in folders if folder.is_symlink()]:
+        raise BenchError(
+            *(
+                f"{folder} is a link, which may lead anywhere, and nothing is written through it. "
+                "Take it away, or name the folder that it leads to with --results or BENCH_CACHE."
+                for folder in linked
+            )
+        )
+
+
+def require_own_inside(folder: Path, levels: int = 2) -> None:
+    """Refuse a folder in which links lead to other folders, or to nowhere; it may be a link itself.
+
+    Args:
+        folder: where files are to be written; it may not be there yet.
+        levels: how deep to look.
+
+    Raises:
+        BenchError: with all such links.
+    """
+    require_own(*_linked_folders(folder, levels))
+
+
+def _linked_folders(folder: Path, levels: int) -> Iterator[Path]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink() and not entry.is_file():
+                yield Path(entry.path)
+            elif levels > 1 and entry.is_dir(follow_symlinks=False):
+                yield from _linked_folders(Path(entry.path), levels - 1)
+
+
 def require_writable(folder: Path) -> None:
     """Make the folder and try a write in it.
 

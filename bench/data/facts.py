@@ -68,6 +68,8 @@ class Archive:
         bytes: its size, where known; told before the download.
         checksum: ``md5:...``, ``sha1:...`` or ``sha256:...``, where a source for it is known.
         licence: under which terms, in a few words.
+        unpacked_bytes: the most that its files may take together; where not told, 20 times the archive, and 64 MiB at
+            least. An archive that holds more is refused.
     """
 
     url: str
@@ -75,3 +77,4 @@ class Archive:
     bytes: int | None = None
     checksum: str | None = None
     licence: str = ""
+    unpacked_bytes: int | None = None

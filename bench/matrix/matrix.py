@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +25,10 @@ from bench.tasks.scorings import DEFAULT
 
 AXES = ("teacher", "student", "method", "seed")
 DATASET_KEYS = ("train_split", "eval_split", "normalization")
-MODEL_KEYS = ("weights", "expected", "input")
+MODEL_KEYS = ("weights", "sha256", "expected", "input")
 """Keys beside a name that are not its own options."""
+MOST_CELLS = 10_000
+"""Cells that a matrix may stand for."""
 RESERVED_NAMES = ("teachers", "cache")
 """Folders beside those of the runs."""
 
@@ -232,6 +235,9 @@ class _Reader:
         swept = taken.sweeps(given)
         for keys in (keys for keys, values in swept.items() if not values):
             self.report((*path, *keys), "an empty list leaves no value to train with")
+        if math.prod(map(len, swept.values())) > MOST_CELLS:
+            self.report(path, f"the lists of '{name}' stand for more than {MOST_CELLS:,} cells, which nobody can train")
+            return
         base = taken.defaults()
         for values in itertools.product(*swept.values()):
             try:
@@ -264,10 +270,11 @@ class _Reader:
                     "  or give --no-baseline, which marks every table",
                 )
         seeds = self.data.get("seeds")
-        seeds = seeds if isinstance(seeds, list) else []
-        for index, seed in enumerate(seeds):
-            if seed in seeds[:index]:
+        seen: set[str] = set()  # of their texts: a wrong one may be a list
+        for index, seed in enumerate(seeds if isinstance(seeds, list) else []):
+            if repr(seed) in seen:
                 self.report(("seeds", index), f"seed {seed} stands twice; a repeated seed is no new evidence")
+            seen.add(repr(seed))
         for key in ("include", "exclude"):
             filters = self.data.get(key)
             for index, rule in enumerate(filters if isinstance(filters, list) else []):

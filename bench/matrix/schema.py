@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, create_model, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, create_model, model_validator
 
 from bench.matrix.cell import InputSpec, Normalization
 from bench.matrix.recipe import Recipe, recipe_for
@@ -74,18 +75,34 @@ class Expected(BaseModel):
         return self
 
 
+def _sha256(value: Any) -> Any:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not re.fullmatch(r"(sha256:)?[0-9a-fA-F]{64}", value):
+        raise ValueError("64 hexadecimal digits are needed, as sha256sum prints them, in quotes where all are decimal")
+    return value.removeprefix("sha256:").lower()
+
+
 class ModelEntry(Named):
     """A student or a teacher.
 
     Attributes:
         weights: what it starts from: a file, a URL or published weights by name.
+        sha256: what the content of ``weights`` must have; another file is refused.
         expected: of a teacher, its score on the evaluation split; far off, the run stops.
         input: how images are prepared for it, where neither its own way nor the dataset's is right.
     """
 
     weights: str | None = None
+    sha256: Annotated[str | None, BeforeValidator(_sha256)] = None
     expected: SerializeAsAny[Expected] | None = None
     input: InputSpec | None = None
+
+    @model_validator(mode="after")
+    def _told_of_something(self) -> ModelEntry:
+        if self.sha256 and self.weights is None:
+            raise ValueError("sha256 tells what 'weights' must hold: give weights as well")
+        return self
 
 
 class PairEntry(BaseModel):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.base.errors import BenchError
+from bench.base.files import require_own, require_own_inside
 from bench.data.facts import Locations
 
 SMALL_PIXELS = 128 * 128
@@ -53,8 +54,16 @@ class Settings:
 
     @property
     def locations(self) -> Locations:
-        """Where datasets look for files and keep derived ones."""
-        cache = Path(os.environ.get("BENCH_CACHE") or self.results / "cache")
+        """Where datasets look for files and keep derived ones.
+
+        Raises:
+            BenchError: the cache is a link or holds one that leads elsewhere.
+        """
+        given = os.environ.get("BENCH_CACHE")
+        cache = Path(given or self.results / "cache")
+        if not given:
+            require_own(cache)
+        require_own_inside(cache)
         return Locations(cache=cache, data_roots=self.data_roots)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from bench.base.errors import BenchError
 from bench.matrix.yamlnodes import KeyPath, parse
 
 __all__ = ["Document", "KeyPath", "dotted", "read_value", "read_yaml"]
+
+
+MOST_BYTES = 2**20
+"""Bytes that are read of a file."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,11 @@ def _read_text(path: Path) -> str:
     if path.is_dir():
         raise BenchError(f"{path} is a folder, a YAML file is needed")
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise BenchError(f"{path} holds more than {MOST_BYTES:,} bytes, which no matrix needs")
+        return io.StringIO(content.decode("utf-8"), newline=None).read()
     except UnicodeDecodeError as error:
         raise BenchError(f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}") from error
     except OSError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer, ComposerError, MaxDepthExceededError
@@ -56,13 +56,15 @@ def parse(text: str, path: Path) -> tuple[Any, dict[KeyPath, int]]:
     loader.max_depth = MOST_LEVELS
     try:
         root = loader.compose(text)
-    except MaxDepthExceededError:
-        raise BenchError(f"{path}: nested too deeply to be read") from None
+    except MaxDepthExceededError as error:
+        raise _too_deep(path, error.problem_mark.line + 1) from None
+    except _TooManyValues as error:
+        raise BenchError(f"{path}:{error.line}: here the file holds {_TOO_MANY}") from None
     except AssertionError as error:  # all that ruamel.yaml has for a version that it does not know, as in '%YAML 1.9'
         raise BenchError(f"{path}: not valid YAML: {error}") from error
     if root is None:
         return None, {}
-    _size(root, path, {})
+    _measure(root, path, {})
     reading = _Reading(path)
     value = reading.value(root)
     if reading.problems:
@@ -70,11 +72,31 @@ def parse(text: str, path: Path) -> tuple[Any, dict[KeyPath, int]]:
     return value, reading.lines
 
 
+_TOO_MANY = f"more than {MOST_VALUES:,} values, which no matrix needs"
+
+
+def _too_deep(path: Path, line: int) -> BenchError:
+    return BenchError(f"{path}:{line}: nested too deeply to be read, more than {MOST_LEVELS} levels")
+
+
+class _TooManyValues(Exception):  # noqa: N818
+    """A text holds more values than are read."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line
+
+
 class _StrictComposer(Composer):
-    """Makes nodes of a text without tags in which every anchor is set once."""
+    """Makes nodes of a text without tags in which every anchor is set once, as many as are read."""
+
+    n_nodes = 0
 
     def compose_node(self, parent: Node | None, index: Any) -> Any:
         event = self.parser.peek_event()
+        self.n_nodes += 1
+        if self.n_nodes > MOST_VALUES:
+            raise _TooManyValues(event.start_mark.line + 1)
         if tag := getattr(event, "tag", None):
             raise ComposerError(None, None, f"the tag '{tag}' is not used here", event.start_mark)
         if not isinstance(event, AliasEvent) and event.anchor in self.anchors:
@@ -89,29 +111,40 @@ def _line(node: Node) -> int:
     return line + 1
 
 
-def _size(node: Node, path: Path, sizes: dict[int, int]) -> int:
-    """Return how many values a node stands for once its aliases are written out, without writing them out.
+class _Measure(NamedTuple):
+    """What a node stands for once its aliases are written out."""
+
+    n_values: int
+    levels: int
+
+
+_OPEN = _Measure(0, 0)
+"""Of a node that is being measured."""
+
+
+def _measure(node: Node, path: Path, known: dict[int, _Measure]) -> _Measure:
+    """Return what a node stands for once its aliases are written out, without writing them out.
 
     Args:
         node: the node.
         path: the file, for messages.
-        sizes: of the nodes seen so far, by identity; 0 for those that the node is inside of.
+        known: of the nodes seen so far, by identity.
 
     Raises:
-        BenchError: an alias stands inside its own value, or there are more values than are read.
+        BenchError: an alias stands inside its own value, or there are more values or levels than are read.
     """
-    if id(node) not in sizes:
-        sizes[id(node)] = 0
-        total = 1 + sum(_size(child, path, sizes) for child in _children(node))
-        if total > MOST_VALUES:
-            raise BenchError(
-                f"{path}:{_line(node)}: with its aliases written out, this holds more than {MOST_VALUES:,} values, "
-                "which no matrix needs"
-            )
-        sizes[id(node)] = total
-    if not sizes[id(node)]:
+    if id(node) not in known:
+        known[id(node)] = _OPEN
+        inner = [_measure(child, path, known) for child in _children(node)]
+        found = _Measure(1 + sum(one.n_values for one in inner), 1 + max((one.levels for one in inner), default=0))
+        if found.n_values > MOST_VALUES:
+            raise BenchError(f"{path}:{_line(node)}: with its aliases written out, this holds {_TOO_MANY}")
+        if found.levels > MOST_LEVELS:
+            raise _too_deep(path, _line(node))
+        known[id(node)] = found
+    if known[id(node)] is _OPEN:
         raise BenchError(f"{path}:{_line(node)}: an alias stands inside the value that it repeats")
-    return sizes[id(node)]
+    return known[id(node)]
 
 
 def _children(node: Node) -> list[Node]:

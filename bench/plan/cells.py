@@ -10,7 +10,7 @@ from typing import Any
 from bench.base.errors import BenchError
 from bench.matrix.baseline import BASELINE
 from bench.matrix.cell import Cell, DatasetSpec, MethodSpec, TeacherSpec
-from bench.matrix.matrix import LoadedMatrix, MethodChoice
+from bench.matrix.matrix import MOST_CELLS, LoadedMatrix, MethodChoice
 from bench.matrix.schema import ModelEntry, PairEntry
 from bench.method.registry import methods
 from bench.plan.models import Models
@@ -30,6 +30,11 @@ def expand(loaded: LoadedMatrix, dataset: DatasetSpec, models: Models) -> list[C
         BenchError: a filter fits nothing, or the filters leave nothing.
     """
     matrix = loaded.matrix
+    if (n_rows := len(matrix.pairs) * len(matrix.seeds) * len(loaded.choices)) > MOST_CELLS:
+        raise BenchError(
+            f"{loaded.path}: pairs, seeds, methods ({len(matrix.pairs)} x {len(matrix.seeds)} x "
+            f"{len(loaded.choices)}) stand for {n_rows:,} cells, more than {MOST_CELLS:,}, which nobody can train"
+        )
     rows = list(itertools.product(matrix.pairs, matrix.seeds, loaded.choices))
     _require_matching_filters(loaded, rows)
     found: dict[str, Cell] = {}

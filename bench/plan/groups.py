@@ -31,7 +31,7 @@ def build_plan(loaded: LoadedMatrix, settings: Settings) -> Plan:
     """
     data, dataset = build_dataset(loaded.matrix.dataset, settings.locations, loaded.path.parent)
     task = find_task(data.task)
-    models = Models(task, data.info, loaded.path.parent)
+    models = Models(task, data.info, loaded.path.parent, settings.locations.cache)
     support = Support(loaded, data, dataset.eval_split, task, models)
     wanted = [support.judge(cell) for cell in expand(loaded, dataset, models)]
     if all(one.refused is not None for one in wanted):

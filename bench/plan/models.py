@@ -13,6 +13,7 @@ from bench.matrix.cell import ModelSpec
 from bench.matrix.schema import ModelEntry
 from bench.method import Specs
 from bench.models.base import Model, output_spec
+from bench.models.weights.addressed import AddressedFile
 from bench.models.weights.pretrained import PublishedFile
 from bench.models.weights.published import recognised, under_own_names
 from bench.models.weights.reading import read_weights, require_fit
@@ -43,15 +44,17 @@ class Models:
         task: of the dataset.
         info: facts of the dataset.
         folder: where the matrix lies.
+        cache: the folder of derived files, where weights of addresses are kept; the usual one where not given.
 
     Attributes:
         weights: files given for models, by digest.
-        published: files of weights that models start from and that somebody publishes, by name.
+        published: files of weights that models start from and that somebody publishes, by address.
         notes: what is worth knowing of the given weights.
     """
 
-    def __init__(self, task: type[Task], info: DatasetInfo, folder: Path) -> None:
-        self._channels, self._folder = task.channels(info), folder
+    def __init__(self, task: type[Task], info: DatasetInfo, folder: Path, cache: Path | None = None) -> None:
+        self._channels, self._folder, self._cache = task.channels(info), folder, cache
+        self._digests: dict[tuple[str, str | None], str] = {}
         self.weights: dict[str, Path] = {}
         self.published: dict[str, PublishedFile] = {}
         self.notes: list[str] = []
@@ -61,23 +64,46 @@ class Models:
         """Return a model with its options filled in and its weights file digested.
 
         Raises:
-            BenchError: no such weights.
+            BenchError: no such weights, or others than the matrix tells.
         """
         options = students.get(entry.name).options.resolve(entry.options)
-        sha256 = None if entry.weights is None else self._weights_digest(entry.weights)
+        sha256 = None if entry.weights is None else self._known_digest(entry.weights, entry.sha256)
         return ModelSpec(name=entry.name, options=options, weights_sha256=sha256, input=entry.input)
 
-    def _weights_digest(self, text: str) -> str:
-        """Return the digest of a model's weights; where they are not here yet, of what names them."""
-        found = find_weights(text, self._folder)
+    def _known_digest(self, text: str, told: str | None) -> str:
+        if (text, told) not in self._digests:
+            self._digests[text, told] = self._weights_digest(text, told)
+        return self._digests[text, told]
+
+    def _weights_digest(self, text: str, told: str | None) -> str:
+        """Return the digest of a model's weights; where they are not here yet, the one told, or that of their address.
+
+        Args:
+            text: as in the matrix.
+            told: the SHA-256 that the matrix tells.
+
+        Raises:
+            BenchError: no such weights, or others than the matrix tells.
+        """
+        found = find_weights(text, self._folder, self._cache, told)
         path = found if isinstance(found, Path) else found.path
+        if isinstance(found, AddressedFile) and found.is_open:
+            self._note(f"{text} comes without encryption, so that others may change it on its way: tell its sha256")
         if isinstance(found, PublishedFile):
-            self.published[found.file] = found
+            self.published[found.url] = found
             if not path.is_file():
-                return digest({"absent": found.url})
+                return told or digest({"absent": found.url})
         sha256 = file_digest(path)
+        if told and told != sha256:
+            raise BenchError(f"{path}: the matrix tells sha256 {told} of it, but it has {sha256}")
+        if isinstance(found, AddressedFile) and (problem := found.changed(sha256)):
+            raise BenchError(problem)
         self.weights[sha256] = path
         return sha256
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
 
     def probe(self, spec: ModelSpec, size: tuple[int, int]) -> Probed:
         """Return what a model hands to a method; a given weights file is tried on it.
@@ -108,7 +134,7 @@ class Models:
                 f"does not work: {describe_error(error)}"
             ) from error
         if spec.weights_sha256 is None:
-            self.published |= {source.file: source for source in model.pretrained}
+            self.published |= {source.url: source for source in model.pretrained}
         elif path := self.weights.get(spec.weights_sha256):
             self._try(spec, model, path)
         return Probed(model, outputs, sum(parameter.numel() for parameter in model.parameters()))
@@ -121,5 +147,4 @@ class Models:
         other = {k: v for k, v in found.preparation.items() if spec.options.get(k) != v} if found else {}
         if found and other:
             shown = ", ".join(f"{key}: {value}" for key, value in other.items())
-            note = f"{path.name} has the form of {found.layout}, which goes with {shown} of '{spec.name}'"
-            self.notes += [note] if note not in self.notes else []
+            self._note(f"{path.name} has the form of {found.layout}, which goes with {shown} of '{spec.name}'")

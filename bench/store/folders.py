@@ -25,7 +25,15 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bench.base.errors import BenchError
-from bench.base.files import _finite, digest, file_digest, require_writable, write_json
+from bench.base.files import (
+    _finite,
+    digest,
+    file_digest,
+    require_own_inside,
+    require_writable,
+    write_json,
+    write_problem,
+)
 
 STORE_SCHEMA = 1
 Record = dict[str, Any]
@@ -202,9 +210,10 @@ class RunFolder:
             waiting: called about once a second while another process holds it; None refuses to wait.
 
         Raises:
-            BenchError: another process is writing to it, or it cannot be written to.
+            BenchError: another process is writing to it, it cannot be written to, or a link in it leads elsewhere.
         """
         require_writable(self.path)
+        require_own_inside(self.path)
         lock = FileLock(self.path / ".lock")
         while not lock.is_locked:
             try:
@@ -216,6 +225,8 @@ class RunFolder:
                         "--results folder."
                     ) from None
                 waiting()
+            except OSError as error:  # such as a lock that is a link
+                raise BenchError(write_problem(self.path / ".lock", error)) from error
         try:
             yield
         finally:

@@ -126,6 +126,7 @@ class Heartbeat(Listener):
         temporary = self._path.with_name(f".{STATUS}.tmp")
         try:
             # not through the store: its writes wait for the disk, which training must not, and nothing here is precious
+            temporary.unlink(missing_ok=True)  # it may be a link that leads elsewhere
             temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8", errors="replace")
             temporary.replace(self._path)
         except OSError:

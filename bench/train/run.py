@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.base.device import find_device, require_precision
 from bench.base.errors import BenchError, Interrupted
-from bench.base.files import require_space
+from bench.base.files import require_own, require_space
 from bench.base.progress import Lines
 from bench.data.base import TargetSamples
 from bench.matrix.matrix import LoadedMatrix
@@ -55,6 +55,7 @@ def run_matrix(
     _require_matches(plan, settings.retrain)
     for note in plan.notes:
         reporter.tell(Said(f"note: {note}"))
+    require_own(plan.run.path, plan.teachers_run.path)
     with plan.run.writing():
         reporter.tell(Said(f"dataset {loaded.matrix.dataset.name}: preparing and checking"))
         splits = prepare_splits(plan, settings, reporter)

@@ -1,5 +1,7 @@
+import hashlib
 import json
 import shutil
+import urllib.request
 
 import pytest
 
@@ -116,6 +118,16 @@ def test_a_part_of_unknown_origin_is_not_added_to(server, tmp_path):
     assert server.requests == [(None, None)]
 
 
+def test_a_link_in_place_of_a_part_is_not_followed(server, tmp_path):
+    part, victim = interrupted(server, tmp_path), tmp_path / "victim"
+    part.rename(victim)
+    part.symlink_to(victim)
+    before = victim.read_bytes()
+    with pytest.raises(BenchError, match="Too many levels of symbolic links"):
+        fetched(Remote(server.url()), tmp_path)
+    assert victim.read_bytes() == before
+
+
 def test_a_part_that_is_whole_already_only_gets_its_name(server, tmp_path):
     part = interrupted(server, tmp_path)
     part.write_bytes(CONTENT)
@@ -202,3 +214,28 @@ def test_too_little_space_is_told_before(server, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1000))
     with pytest.raises(BenchError, match="not enough disk space"):
         fetched(Remote(server.url()), tmp_path)
+
+
+def test_a_server_that_never_ends_leaves_room_on_the_disk(server, tmp_path, monkeypatch):
+    server.length = False
+    monkeypatch.setattr("bench.base.download._WATCH_EVERY", 2**18)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(2**31, 2**30 + 1, 2**30 - 1))
+    with pytest.raises(BenchError, match="not enough disk space"):
+        fetched(Remote(server.url()), tmp_path)
+    assert (tmp_path / "data.zip.part").stat().st_size < len(CONTENT)
+
+
+def test_an_address_that_leads_to_one_without_encryption_is_refused_unless_a_digest_is_known(
+    server, tmp_path, monkeypatch
+):
+    def leading_on(request, timeout):
+        request.full_url = server.url()
+        return real(request, timeout=timeout)
+
+    real = urllib.request.urlopen
+    monkeypatch.setattr(urllib.request, "urlopen", leading_on)
+    url = "https://127.0.0.1/data.zip"
+    with pytest.raises(DownloadFailed, match=r"leads on to http://.*, which comes without encryption"):
+        fetched(Remote(url), tmp_path)
+    checksum = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+    assert fetched(Remote(url, checksum=checksum), tmp_path).read_bytes() == CONTENT

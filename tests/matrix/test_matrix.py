@@ -211,3 +211,16 @@ def test_a_student_with_an_unreadable_signature_is_an_error(matrix_file: MatrixF
     path = matrix_file(pairs="[{teacher: net_large, student: unreadable}]", plugins=f"[{SHAPES}, {plugin}]")
     (found,) = problems(path)
     assert found.startswith("m.yaml:3: pairs[0].student: the options of Unreadable cannot be read from its signature")
+
+
+def test_lists_that_multiply_are_refused_before_they_are_written_out(matrix_file: MatrixFile) -> None:
+    many = ", ".join(str(value) for value in range(1, 200))
+    path = matrix_file(methods=f"[none, {{name: kd, tau: [{many}], weight: [{many}]}}]")
+    (found,) = problems(path)
+    assert found.startswith("m.yaml:")
+    assert found.endswith(": methods[1]: the lists of 'kd' stand for more than 10,000 cells, which nobody can train")
+
+
+def test_repeated_seeds_are_found_among_many(matrix_file: MatrixFile) -> None:
+    path = matrix_file(seeds="[" + ", ".join(map(str, [*range(20_000), 7])) + "]")
+    assert len(problems(path)) == 1

@@ -38,3 +38,19 @@ def test_workers_are_chosen_by_size_unless_given(monkeypatch: pytest.MonkeyPatch
     assert Settings(workers=0).workers_for((360, 480)) == 0
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
     assert Settings().workers_for((360, 480)) == 0
+
+
+def test_a_cache_that_leads_elsewhere_is_refused_unless_the_user_names_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("BENCH_CACHE", raising=False)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "cache").symlink_to(tmp_path / "disk")
+    with pytest.raises(BenchError, match=r"r/cache is a link"):
+        _ = Settings(results=tmp_path / "r").locations
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "r" / "cache"))
+    assert Settings(results=tmp_path / "r").locations.cache == tmp_path / "r" / "cache"
+    (tmp_path / "disk" / "weights").symlink_to(tmp_path)
+    with pytest.raises(BenchError, match=r"cache/weights is a link"):
+        _ = Settings(results=tmp_path / "r").locations

@@ -113,7 +113,7 @@ def test_reads_what_a_yaml_writer_wrote(value: Any) -> None:
         ),
         ("a: &a [*a]\n", "m.yaml:1: an alias stands inside the value that it repeats"),
         ("b: 1\na: &a {b: [*a]}\n", "m.yaml:2: an alias stands inside the value that it repeats"),
-        ("[" * 5000, "m.yaml: nested too deeply to be read"),
+        ("[" * 5000, "m.yaml:1: nested too deeply to be read, more than 100 levels"),
         ("", "m.yaml:1: the file is empty. See the presets for an example: python -m bench list presets"),
         (
             "# nothing\n\n",
@@ -128,6 +128,15 @@ def test_refusals_name_the_line(tmp_path: Path, text: str | bytes, message: str)
 
 def test_all_repeated_keys_and_leading_zeros_are_told_at_once(tmp_path: Path) -> None:
     assert len(refused(tmp_path, "a: 01\na: 02\nb: {c: 1, c: 2}\n")) == 4
+
+
+def test_a_file_is_read_no_further_than_it_is_of_use(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    with path.open("wb") as file:
+        file.truncate(2**40)  # takes no place on the disk
+    with pytest.raises(BenchError, match=r"m\.yaml holds more than 1,048,576 bytes, which no matrix needs"):
+        read_yaml(path)
+    assert read(tmp_path, "a: 1\r\nb: |\r\n  x\r\n  y\r\n").data == {"a": 1, "b": "x\ny\n"}
 
 
 def test_no_file_and_a_folder(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from ruamel.yaml.error import YAMLError
 
 from bench.base.errors import BenchError
+from bench.matrix import yamlnodes
 from bench.matrix.yamlnodes import MOST_LEVELS, MOST_VALUES, KeyPath, parse
 
 
@@ -97,7 +98,26 @@ def test_versions_that_do_not_exist_are_told() -> None:
 
 def test_the_levels_that_are_read() -> None:
     assert read("[" * MOST_LEVELS + "]" * MOST_LEVELS)
-    assert refused("[" * (MOST_LEVELS + 1) + "]" * (MOST_LEVELS + 1)) == "m.yaml: nested too deeply to be read"
+    told = f"nested too deeply to be read, more than {MOST_LEVELS} levels"
+    assert refused("a: 1\nb:\n " + "[" * (MOST_LEVELS + 1) + "]" * (MOST_LEVELS + 1)) == f"m.yaml:3: {told}"
+    for text in ("- " * 5000, "? " * 5000, "{" * 5000, "".join(f"{' ' * i}a:\n" for i in range(2000))):
+        assert refused(text).endswith(told)
+
+
+def test_levels_that_aliases_add_count_as_well() -> None:
+    def chain(n: int) -> str:
+        return "a0: &a0 [1]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, n))
+
+    assert read(chain(MOST_LEVELS - 2))
+    for n in (MOST_LEVELS, 440):
+        assert refused(chain(n)).endswith(f"nested too deeply to be read, more than {MOST_LEVELS} levels")
+
+
+def test_a_list_without_aliases_is_read_no_further_than_it_is_of_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yamlnodes, "MOST_VALUES", 20)
+    assert refused("a:\n" + "- 1\n" * 30 + "- [\n") == (
+        "m.yaml:19: here the file holds more than 100,000 values, which no matrix needs"
+    )
 
 
 def test_values_are_pythons_own() -> None:

@@ -155,6 +155,13 @@ def test_filters_that_leave_nothing_are_named(matrix_file: MatrixFile) -> None:
 # --- what cannot work
 
 
+def test_more_cells_than_anybody_can_train_are_refused(matrix_file: MatrixFile) -> None:
+    seeds = "[" + ", ".join(map(str, range(9000))) + "]"
+    assert problems(matrix_file(seeds=seeds, methods="[none, kd]")) == [
+        "m.yaml: pairs, seeds, methods (1 x 9000 x 2) stand for 18,000 cells, more than 10,000, which nobody can train"
+    ]
+
+
 def test_a_method_that_does_not_fit_a_pair_is_skipped_with_its_reason(matrix_file: MatrixFile) -> None:
     plan = planned(matrix_file(pairs="[{teacher: net_large, student: net_stride4}]"))
     reason = "kd compares logits of one size; strides are 4 (student) and 2 (teacher). "

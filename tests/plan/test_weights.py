@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +76,8 @@ def test_published_weights_by_the_name_of_their_library(tmp_path):
     assert smp.url.endswith("/smp-hub/segformer-b0-512x512-ade-160k/resolve/main/model.safetensors")
     assert published("hf:a/b/c.pth", tmp_path).url == "https://huggingface.co/a/b/resolve/main/c.pth"
     assert published("https://example.org/x/net%201.pth?download=1", tmp_path).file == "net 1.pth"
+    names = {published(f"hf:a/b/{file}", tmp_path).file for file in ("c/d.pth", "c--d.pth")}
+    assert len(names) == 2
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,12 @@ def test_published_weights_by_the_name_of_their_library(tmp_path):
         ("hf:owner/-name", "a repository is written OWNER/NAME"),
         ("hf:owner/name/../w.pth", "a file in it FOLDER/FILE"),
         ("timm:owner/name", "a repository is written OWNER/NAME"),
+        ("~nobody-of-that-name/w.pth", "weights not found"),
+        ("x" * 5000, "weights not found"),
+        ("x\0y", "weights not found"),
+        ("http://example.org/a b.pth", "a URL holds no spaces and no control characters"),
+        ("http://example.org/\x1b[31m.pth", "a URL holds no spaces and no control characters"),
+        ("http://[/a.pth", "no URL"),
     ],
 )
 def test_weights_that_nobody_has_are_refused(tmp_path, text, told):
@@ -103,7 +112,7 @@ def test_a_plan_tells_what_is_missing_and_a_run_fetches_it_once(tmp_path, server
     path = write_matrix(tmp_path, methods=["none", "kd"], pairs=pair(url))
     settings = Settings(results=tmp_path / "results")
     plan = build_plan(load_matrix(str(path)), settings)
-    cached = tmp_path / "hub" / "checkpoints" / name
+    cached = tmp_path / "results" / "cache" / "weights" / f"{digest(url, 32)}.safetensors"
     assert plan.missing == [f"{name} is not here: fetch {url} and put it at {cached}"]
     print_plan(plan, Console(width=300))
     assert f"missing: {plan.missing[0]}; a run fetches it" in capsys.readouterr().out
@@ -119,6 +128,132 @@ def test_a_plan_tells_what_is_missing_and_a_run_fetches_it_once(tmp_path, server
     n_requests = len(server.requests)
     assert {planned.state for planned in build_plan(load_matrix(str(path)), settings).cells} == {"done"}
     assert len(server.requests) == n_requests
+
+
+ESCAPING = (
+    "a/%2Ftmp%2Fx%2Fbashrc",
+    "%2e%2e%2f%2e%2e%2fx.pth",
+    "..%2f..%2fx.pth",
+    "a/..\\\\..\\\\x.pth",
+    "%00.pth",
+    "x" * 3000,
+    "CON",
+    "a.pth?x=/../../y.pth",
+    "%F0%9F%98%80.safetensors",
+)
+
+
+@pytest.mark.parametrize("name", ESCAPING)
+def test_nothing_of_an_address_becomes_a_path(tmp_path, name):
+    url = f"http://127.0.0.1:1/{name}"
+    found = published(url, tmp_path)
+    assert found.path.parent == found.home
+    assert re.fullmatch(r"[0-9a-f]{32}\.(pth|safetensors)", found.path.name)
+
+
+def test_a_download_lands_nowhere_but_in_the_cache(tmp_path, server, teacher_weights):
+    server.content = teacher_weights
+    inside = tmp_path / "in"
+    inside.mkdir()
+    url = server.url(f"a/{str(tmp_path / 'victim.safetensors').replace('/', '%2F')}")
+    path = write_matrix(inside, methods=["none", "kd"], pairs=pair(url, sha256=sha256(teacher_weights)))
+    assert {planned.state for planned in run(path, inside / "results").cells} == {"done"}
+    assert [item.name for item in tmp_path.iterdir()] == ["in"]
+    (kept,) = (inside / "results" / "cache" / "weights").glob("*.safetensors")
+    assert kept.read_bytes() == teacher_weights
+
+
+def test_two_addresses_that_end_alike_are_two_teachers(tmp_path, teacher_weights):
+    other = bytearray(teacher_weights)
+    other[-1] ^= 1
+    with serving() as first, serving() as second:
+        first.content, second.content = teacher_weights, bytes(other)
+        pairs = [*pair(first.url("model.safetensors")), *pair(second.url("model.safetensors"))]
+        plan = run(write_matrix(tmp_path, methods=["none", "kd"], pairs=pairs), tmp_path / "results")
+    digests = {planned.cell.teacher.weights_sha256 for planned in plan.cells if planned.cell.teacher}
+    assert digests == {sha256(teacher_weights), sha256(other)}
+
+
+def test_a_kept_file_that_was_changed_is_not_taken_for_what_was_downloaded(tmp_path, server, teacher_weights):
+    server.content = teacher_weights
+    path = write_matrix(tmp_path, methods=["none", "kd"], pairs=pair(server.url("w.safetensors")))
+    run(path, tmp_path / "results")
+    (kept,) = (tmp_path / "results" / "cache" / "weights").glob("*.safetensors")
+    memo = kept.with_suffix(".json")
+    kept.write_bytes(teacher_weights[:-1] + b"x")
+    told = f"{kept} is not what was downloaded from {server.url('w.safetensors')}: delete it and {memo.name}"
+    with pytest.raises(BenchError, match=re.escape(told)):
+        run(path, tmp_path / "results")
+    kept.unlink()
+    memo.unlink()
+    assert {planned.state for planned in run(path, tmp_path / "results").cells} == {"done"}
+
+
+def test_weights_that_are_put_by_hand_where_a_plan_says_are_taken(tmp_path, teacher_weights):
+    path = write_matrix(tmp_path, methods=["none", "kd"], pairs=pair("https://127.0.0.1:1/w.safetensors"))
+    (missing,) = build_plan(load_matrix(str(path)), Settings(results=tmp_path / "results")).missing
+    place = Path(missing.rpartition(" put it at ")[2])
+    place.parent.mkdir(parents=True)
+    place.write_bytes(teacher_weights)
+    assert {planned.state for planned in run(path, tmp_path / "results").cells} == {"done"}
+
+
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_a_matrix_may_tell_the_digest_of_its_weights(tmp_path, server, teacher_weights):
+    server.content, right = teacher_weights, sha256(teacher_weights)
+    settings = Settings(results=tmp_path / "results")
+
+    def matrix(weights, told):
+        return write_matrix(tmp_path, methods=["none", "kd"], pairs=pair(weights, sha256=told))
+
+    plan = build_plan(load_matrix(str(matrix(server.url("w.safetensors"), right.upper()))), settings)
+    ids = [planned.cell.id for planned in plan.cells]
+    with pytest.raises(BenchError, match=f"sha256 expected {'0' * 64}, found {right}"):
+        run(matrix(server.url("w.safetensors"), "0" * 64), settings.results)
+    assert not list((settings.results / "cache" / "weights").glob("*.safetensors"))
+    done = run(matrix(server.url("w.safetensors"), f"sha256:{right}"), settings.results)
+    assert [planned.cell.id for planned in done.cells] == ids, "the keys are known before the download"
+    without = write_matrix(tmp_path, methods=["none", "kd"], pairs=pair(server.url("w.safetensors")))
+    plan = build_plan(load_matrix(str(without)), settings)
+    assert [(planned.cell.id, planned.state) for planned in plan.cells] == [(one, "done") for one in ids]
+    file = tmp_path / "own.safetensors"
+    file.write_bytes(teacher_weights)
+    assert build_plan(load_matrix(str(matrix(str(file), right))), settings).missing == []
+    with pytest.raises(BenchError, match=f"{file}: the matrix tells sha256 {'1' * 64} of it, but it has {right}"):
+        build_plan(load_matrix(str(matrix(str(file), "1" * 64))), settings)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "told"),
+    [
+        ({"weights": "w.pth", "sha256": "abc"}, "64 hexadecimal digits are needed"),
+        ({"weights": "w.pth", "sha256": 12}, "64 hexadecimal digits are needed"),
+        ({"sha256": "0" * 64}, "give weights as well"),
+    ],
+)
+def test_a_digest_that_is_none_is_refused_with_its_line(tmp_path, teacher, told):
+    pairs = [{"teacher": {"name": "net_large", **teacher}, "student": "net_small"}]
+    with pytest.raises(BenchError, match=rf"shapes\.yaml:\d+: pairs\[0\]\.teacher.*{told}"):
+        load_matrix(str(write_matrix(tmp_path, pairs=pairs)))
+
+
+def test_an_address_without_encryption_and_digest_is_told_once(tmp_path, server, teacher_weights, capsys):
+    url = server.url("w.safetensors")
+    told = f"note: {url} comes without encryption, so that others may change it on its way: tell its sha256"
+    pairs, settings = [*pair(url), *pair(url)], Settings(results=tmp_path / "results")
+    plan = build_plan(load_matrix(str(write_matrix(tmp_path, pairs=pairs, seeds=[0, 1]))), settings)
+    print_plan(plan, Console(width=300))
+    assert capsys.readouterr().out.count(told) == 1
+    text, server.content = io.StringIO(), teacher_weights
+    path = write_matrix(tmp_path, methods=["none", "kd"], pairs=pair(url))
+    run_matrix(load_matrix(str(path)), settings, PlainReporter(Console(file=text, width=300)), StopRequest())
+    assert text.getvalue().count(told) == 1
+    for given in (pair(url, sha256=sha256(teacher_weights)), pair(url.replace("http:", "https:"))):
+        path = write_matrix(tmp_path, methods=["none", "kd"], pairs=given)
+        assert build_plan(load_matrix(str(path)), settings).notes == ()
 
 
 def test_a_run_tells_how_a_download_goes_on(tmp_path, server, monkeypatch):

@@ -397,3 +397,40 @@ def test_the_free_space_is_that_of_the_nearest_folder_that_exists(tmp_path: Path
 def test_a_sealed_record_without_its_files_is_corrupt(finished: CellFolder) -> None:
     write_json(finished.path / RESULT, store.seal({**RECORD, "schema": STORE_SCHEMA}))
     assert finished.state() == ("corrupt", {"reason": f"{RESULT} does not list its files"})
+
+
+@pytest.mark.parametrize("name", ["cells", "cells/one", "teachers", "gallery", "absent"])
+def test_a_link_to_another_folder_inside_a_run_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    run, elsewhere = RunFolder(tmp_path / "run"), tmp_path / "elsewhere"
+    (run.path / name).parent.mkdir(parents=True)
+    if name != "absent":
+        elsewhere.mkdir()
+    (run.path / name).symlink_to(elsewhere)
+    with pytest.raises(BenchError) as caught, run.writing():
+        pass
+    assert str(caught.value).startswith(f"{run.path / name} is a link, which may lead anywhere, and nothing is written")
+    assert not elsewhere.exists() or not names(elsewhere)
+
+
+def test_a_run_folder_named_by_the_user_and_links_to_files_are_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "report.html").write_text("kept")
+    (tmp_path / "disk" / "report.html").symlink_to(tmp_path / "report.html")
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    with RunFolder(tmp_path / "run").writing():
+        write_text(tmp_path / "run" / "report.html", "new")
+    assert (tmp_path / "report.html").read_text() == "kept"
+    assert (tmp_path / "disk" / "report.html").read_text() == "new"
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    victim, absent = tmp_path / "victim", tmp_path / "absent"
+    victim.write_text("precious")
+    for target in (victim, absent):
+        run = RunFolder(tmp_path / f"run-{target.name}")
+        run.path.mkdir()
+        (run.path / ".lock").symlink_to(target)
+        with pytest.raises(BenchError, match=r"\.lock( is a link|: Too many levels of symbolic links)"), run.writing():
+            pass
+    assert victim.read_text() == "precious"
+    assert not absent.exists()

@@ -303,3 +303,13 @@ def test_the_shown_reporter_is_heard_even_where_the_run_ends_badly() -> None:
 
 def test_a_run_folder_that_is_not_there_has_no_cells(tmp_path: Path) -> None:
     assert Watcher(RunFolder(tmp_path / "none")).look().states == {}
+
+
+def test_a_link_in_place_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / ".status.json.tmp").symlink_to(victim)
+    with Heartbeat(tmp_path, every_s=0):
+        pass
+    assert victim.read_text() == "precious"
+    assert json.loads((tmp_path / "status.json").read_text())["schema"] == 1

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torchvision import tv_tensors
 
 from bench.base.errors import BenchError
-from bench.base.files import digest, write_json
+from bench.base.files import digest, unfollowed, write_json
 from bench.data.base import Samples, TargetSamples
 from bench.data.read.files import FileSamples
 from bench.data.read.reading import read_size
@@ -123,7 +123,7 @@ class DecodedSamples(Samples):
 
 
 def _write_at(path: Path, content: bytes, offset: int) -> None:
-    handle = os.open(path, os.O_WRONLY)
+    handle = unfollowed(str(path), os.O_WRONLY)
     try:
         view = memoryview(content)
         while view:
@@ -201,7 +201,7 @@ def prepare_folder(folder: Path, sizes: NDArray[np.int64]) -> int | None:
             return free
         for name, length in wanted.items():
             if not (folder / name).exists():
-                with (folder / name).open("wb") as file:
+                with (folder / name).open("xb") as file:
                     file.truncate(length)
         if not (folder / _SIZES).exists():
             write_json(folder / _SIZES, sizes.tolist())
@@ -210,5 +210,5 @@ def prepare_folder(folder: Path, sizes: NDArray[np.int64]) -> int | None:
 
 def _has_length(path: Path, length: int) -> bool:
     with contextlib.suppress(OSError):
-        return path.stat().st_size == length
+        return path.lstat().st_size == length and not path.is_symlink()
     return False

@@ -49,7 +49,7 @@ def prepare(
         require_space(root, _needed(missing, root / DOWNLOADS))
         for archive in missing:
             path = fetch(archive, root / DOWNLOADS, report, mirror, patience)
-            unpacked = unpack(path, root / archive.folder, report)
+            unpacked = unpack(path, root / archive.folder, report, archive.unpacked_bytes)
             _mark(archive, root, unpacked)
             kept = f", {unpacked.n_kept} were there already" if unpacked.n_kept else ""
             report.message(f"unpacked {path.name}: {unpacked.n_new} files{kept}. It is no longer needed: {path}")

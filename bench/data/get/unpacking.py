@@ -11,13 +11,17 @@ import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from bench.base.errors import BenchError
-from bench.base.files import require_space
 from bench.base.progress import Report
+from bench.data.get.extracting import extract
 
 _PREFIX = ".unpacking-"
+GROWTH = 20
+"""How many times its own size an archive may take when it is unpacked: photographs and label images stay below 5."""
+LEAST_BYTES = 2**26
+"""What any archive may take."""
 _DAMAGE = (zipfile.BadZipFile, tarfile.ReadError, tarfile.HeaderError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 
 
@@ -36,7 +40,7 @@ class Unpacked:
     entries: tuple[str, ...]
 
 
-def unpack(path: Path, folder: Path, report: Report) -> Unpacked:
+def unpack(path: Path, folder: Path, report: Report, most_bytes: int | None = None) -> Unpacked:
     """Unpack a zip or tar archive into a folder.
 
     The members are written aside and moved into place once all of them are whole; a file that is there already stays.
@@ -45,17 +49,22 @@ def unpack(path: Path, folder: Path, report: Report) -> Unpacked:
         path: the archive; a damaged one is renamed to ``NAME.damaged``.
         folder: where to.
         report: told the bytes.
+        most_bytes: the most that its members may take; where not given, :data:`GROWTH` times the archive, and no less
+            than :data:`LEAST_BYTES`.
 
     Raises:
-        BenchError: damaged or of another kind, a member would leave the folder, or the disk is full.
+        BenchError: damaged or of another kind, a member would leave the folder or meets a link, there is more than is
+            allowed, or the disk is full.
     """
     try:
+        most = most_bytes or max(GROWTH * path.stat().st_size, LEAST_BYTES)
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(f"{_PREFIX}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         # Inside the folder, as a place beside it may be on another disk or not be ours.
         with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=folder) as aside:
-            _extract(path, Path(aside), report)
+            _extract(path, Path(aside), report, most)
+            _require_no_links(Path(aside), folder)
             entries = tuple(sorted(item.name for item in Path(aside).iterdir()))
             n_new, n_kept = _move(Path(aside), folder)
     except OSError as error:
@@ -63,17 +72,15 @@ def unpack(path: Path, folder: Path, report: Report) -> Unpacked:
     return Unpacked(n_new, n_kept, entries)
 
 
-def _extract(path: Path, aside: Path, report: Report) -> None:
+def _extract(path: Path, aside: Path, report: Report, most_bytes: int) -> None:
     try:
-        if zipfile.is_zipfile(path):
-            _extract_zip(path, aside, report)
-        else:
-            _extract_tar(path, aside, report)
+        extract(path, aside, report, most_bytes)
     except (*_DAMAGE, EOFError) as error:
         raise _damaged(path, error) from error
     except tarfile.FilterError as error:
         raise BenchError(f"{path}: refused, as a member would leave the folder ({error})") from error
-    except (RuntimeError, NotImplementedError) as error:  # a password, or a compression that Python lacks
+    except (RuntimeError, NotImplementedError, ValueError, OverflowError) as error:
+        # a password, a compression that is not read here, a name or a time that no file can have
         raise BenchError(f"{path}: cannot be unpacked here ({error}). Unpack it by hand.") from error
     except OSError as error:
         if error.errno is None:  # what decompressors raise; those of the disk have a number
@@ -91,36 +98,18 @@ def _damaged(path: Path, error: Exception) -> BenchError:
     )
 
 
-def _extract_zip(path: Path, aside: Path, report: Report) -> None:
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        for member in members:
-            _require_inside(path, member.filename)
-        total = sum(member.file_size for member in members)
-        require_space(aside.parent, total)
-        done = 0
-        for member in members:
-            archive.extract(member, aside)
-            report.progress(f"unpack {path.name}", done := done + member.file_size, total)
+def _require_no_links(source: Path, folder: Path) -> None:
+    """Refuse a folder in which a link stands where a folder of the archive goes: what is moved there lands elsewhere.
 
-
-def _require_inside(path: Path, name: str) -> None:
-    windows = PureWindowsPath(name)
-    if PurePosixPath(name).is_absolute() or windows.drive or windows.root or ".." in windows.parts:
-        raise BenchError(f"{path}: refused, as its member '{name}' would leave the folder")
-
-
-def _extract_tar(path: Path, aside: Path, report: Report) -> None:
-    size = path.stat().st_size
-    require_space(aside.parent, size)
-    with path.open("rb") as file, tarfile.open(fileobj=file) as archive:
-        for member in archive:
-            archive.extract(member, aside, filter="data")
-            report.progress(f"unpack {path.name}", min(size, file.tell()), size)
-        # The checksum of a compressed archive stands behind its last member, where tarfile does not look.
-        while archive.fileobj is not None and archive.fileobj.read(2**20):
-            pass
-    report.progress(f"unpack {path.name}", size, size)
+    Raises:
+        BenchError: with the link.
+    """
+    for item in source.iterdir():
+        if item.is_dir() and not item.is_symlink():
+            target = folder / item.name
+            if target.is_symlink():
+                raise BenchError(f"{target} is a link, and nothing is unpacked through it. Take it away.")
+            _require_no_links(item, target)
 
 
 def _move(source: Path, folder: Path) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote
 
 from bench.base.download import DownloadFailed, one_line
@@ -32,7 +32,7 @@ class HubFile:
     def at(cls, url: str) -> HubFile | None:
         """Return the file that stands at an address; None where that is not the hub's or no file of a model."""
         found = _ADDRESS.fullmatch(url)
-        if found is None or ".." in PurePosixPath(unquote(found[3])).parts:
+        if found is None or not (_is_plain(unquote(found[2])) and _is_plain(unquote(found[3]))):
             return None
 
         from huggingface_hub.errors import HFValidationError
@@ -88,6 +88,12 @@ class HubFile:
         if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
             return f"{self.repository} has no file {self.file}"
         return one_line(error if isinstance(error, errors.HfHubHTTPError) else _origin(error))
+
+
+def _is_plain(path: str) -> bool:
+    """Tell whether a revision or a file, both of which become paths in the client's cache, leads only further down."""
+    parts = path.split("/")
+    return path.isprintable() and "\\" not in path and not {"", ".", ".."} & set(parts)
 
 
 def _origin(error: BaseException) -> BaseException:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.base.download import DownloadFailed, Patience, Remote, download
 from bench.base.errors import BenchError
+from bench.base.files import file_digest
 from bench.base.progress import Report, Silent
 from bench.models.weights.hub import HubFile
 from bench.models.weights.reading import load_into, read_weights
@@ -29,15 +30,22 @@ class PublishedFile:
         url: where it is published; the hub's client takes care of addresses of the Hugging Face hub.
         file: its name among torch's checkpoints; where it is not the hub's and the name holds the first digits of its
             SHA-256, as in ``name-0676ba61.pth``, they are checked.
+        sha256: what its content is to have, where somebody tells it; checked after a download.
     """
 
     url: str
     file: str
+    sha256: str | None = None
+
+    @property
+    def place(self) -> Path:
+        """Where the file is to be put by hand: torch's cache of checkpoints (``TORCH_HOME``)."""
+        return Path(torch.hub.get_dir()) / "checkpoints" / self.file
 
     @property
     def path(self) -> Path:
-        """Where the file is, or where it is to be put by hand: torch's cache of checkpoints (``TORCH_HOME``)."""
-        by_hand = Path(torch.hub.get_dir()) / "checkpoints" / self.file
+        """Where the file is, or where it is to be put by hand."""
+        by_hand = self.place
         hub = HubFile.at(self.url)
         if hub is None or by_hand.is_file():
             return by_hand
@@ -66,6 +74,7 @@ class PublishedFile:
         try:
             if hub := HubFile.at(self.url):
                 hub.fetch()
+                self._require_content()
             else:
                 self._download(self.path, report or Silent())
         except DownloadFailed as failure:
@@ -75,14 +84,28 @@ class PublishedFile:
     def _download(self, path: Path, report: Report) -> None:
         """Download to a place that other processes may be downloading to as well; they wait for the first one."""
         digits = re.search(r"-([0-9a-f]{8,})\.", self.file)
-        source = Remote(self.url, checksum=f"sha256:{digits[1]}" if digits else None)
+        checksum = self.sha256 or (digits and digits[1])
+        source = Remote(self.url, checksum=f"sha256:{checksum}" if checksum else None)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_name(f".{path.name}.lock")):
                 if not path.is_file():
-                    download(source, path, report, _PATIENCE)
+                    download(source, path, report, _PATIENCE, self.file)
+                    self._note(path)
         except OSError as error:
             raise DownloadFailed(f"{error.strerror or error}") from error
+
+    def _note(self, path: Path) -> None:
+        """Note what was downloaded; a file of a library tells it by its name."""
+
+    def _require_content(self) -> None:
+        """Refuse what the hub gave where it is not what was told.
+
+        Raises:
+            DownloadFailed: it is another file.
+        """
+        if self.sha256 and (found := file_digest(self.path)) != self.sha256:
+            raise DownloadFailed(f"sha256 expected {self.sha256}, found {found}")
 
 
 def _unchanged(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

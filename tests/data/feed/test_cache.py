@@ -235,3 +235,27 @@ def test_a_kill_while_writing_leaves_nothing_wrong(tmp_path):
         process.wait()
         samples = make_samples(tmp_path / "data", [(120, 160)] * 200)
         assert equal(kept(samples, cache), samples)
+
+
+@pytest.mark.parametrize("target", ["victim", "absent"])
+def test_links_in_place_of_kept_files_are_not_written_through(tmp_path, samples, target):
+    folder = kept(samples, tmp_path / "cache").folder
+    pixels, victim = folder / "pixels.bin", tmp_path / target
+    if target == "victim":
+        victim.write_bytes(b"x" * pixels.stat().st_size)
+    pixels.unlink()
+    pixels.symlink_to(victim)
+    found = kept(samples, tmp_path / "cache")
+    assert equal(found, samples)
+    assert not pixels.is_symlink()
+    assert not victim.exists() or set(victim.read_bytes()) == {ord("x")}
+
+
+def test_a_link_that_appears_while_samples_are_read_is_not_written_through(tmp_path, samples):
+    found = kept(samples, tmp_path / "cache")
+    victim = tmp_path / "victim"
+    (found.folder / "pixels.bin").rename(victim)
+    (found.folder / "pixels.bin").symlink_to(victim)
+    before = victim.read_bytes()
+    assert equal(found, samples)
+    assert victim.read_bytes() == before
