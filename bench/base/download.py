@@ -19,6 +19,7 @@ from bench import __version__
 from bench.base.errors import BenchError
 from bench.base.files import require_space, write_json
 from bench.base.progress import Report
+from bench.base.temporary import sweep
 
 _CHUNK = 2**18
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
@@ -103,6 +104,7 @@ def download(source: Remote, target: Path, report: Report, patience: Patience) -
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target.parent)
         _Download(source, target, report, patience).run()
     except OSError as error:
         raise BenchError(

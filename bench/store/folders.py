@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from bench.base.errors import BenchError
 from bench.base.files import _finite, digest, file_digest, require_writable, write_json
+from bench.base.temporary import sweep
 
 STORE_SCHEMA = 1
 Record = dict[str, Any]
@@ -116,8 +117,7 @@ class CellFolder:
 
     def sweep(self) -> None:
         """Remove temporary files that a kill left behind."""
-        for leftover in self.path.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+        sweep(self.path)
 
 
 class CorruptRecord(Exception):  # noqa: N818

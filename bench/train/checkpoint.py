@@ -5,18 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
-from bench.base.files import write_atomic
+from bench.base.errors import BenchError
+from bench.base.files import WriteError, write_atomic, write_problem
 from bench.store.folders import CHECKPOINT, PREVIOUS
+from bench.train.memory import tensor_bytes
 from bench.train.trainee import Trainee
 
 
 def save_checkpoint(trainee: Trainee) -> None:
-    """Write the checkpoint; the one before is kept beside it until then."""
+    """Write the checkpoint; the one before is kept beside it until then.
+
+    Raises:
+        BenchError: it cannot be written.
+    """
     folder, state = trainee.folder.path, trainee.state_dict()
     if (folder / CHECKPOINT).exists():
         (folder / CHECKPOINT).replace(folder / PREVIOUS)
-    write_atomic(folder / CHECKPOINT, lambda file: torch.save(state, file))
+    try:
+        write_atomic(folder / CHECKPOINT, lambda file: torch.save(state, file), _size(state))
+    except WriteError as error:
+        kept = f" Then the same command goes on from {PREVIOUS}." if (folder / PREVIOUS).exists() else ""
+        raise BenchError(f"{write_problem(folder / CHECKPOINT, error)}{kept}") from error
+
+
+def _size(state: dict[str, Any]) -> int:
+    return tensor_bytes(leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor))
 
 
 def load_checkpoint(trainee: Trainee) -> str | None:

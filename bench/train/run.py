@@ -11,6 +11,7 @@ from bench.base.device import find_device, require_precision
 from bench.base.errors import BenchError, Interrupted
 from bench.base.files import require_space
 from bench.base.progress import Lines
+from bench.base.temporary import sweep
 from bench.data.base import TargetSamples
 from bench.matrix.matrix import LoadedMatrix
 from bench.matrix.settings import Settings
@@ -56,6 +57,8 @@ def run_matrix(
     for note in plan.notes:
         reporter.tell(Said(f"note: {note}"))
     with plan.run.writing():
+        sweep(plan.run.path, deep=True, folders=True)
+        sweep(settings.locations.cache, deep=True)
         reporter.tell(Said(f"dataset {loaded.matrix.dataset.name}: preparing and checking"))
         splits = prepare_splits(plan, settings, reporter)
         require_space(plan.run.path, needed_bytes(plan), "--results")
@@ -102,6 +105,7 @@ def _train_teachers(engine: Engine) -> Plan:
     plan = engine.plan
     if plan.teacher_groups:
         with plan.teachers_run.writing():
+            sweep(plan.teachers_run.path, deep=True, folders=True)
             engine.train(plan.teacher_groups, plan.teachers_run)
     plan = refreshed(plan)
     unusable = [planned for planned in plan.teachers if planned.state in ("failed", "diverged", "corrupt")]

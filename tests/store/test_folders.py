@@ -26,6 +26,7 @@ from bench.base.files import (
     write_problem,
     write_text,
 )
+from bench.base.temporary import temporary_name
 from bench.store import folders as store
 from bench.store.folders import (
     CHECKPOINT,
@@ -124,9 +125,11 @@ def test_written_files_have_the_permissions_of_any_new_file(tmp_path: Path) -> N
 
 def test_sweep_removes_what_a_kill_left_and_nothing_else(finished: CellFolder) -> None:
     before = names(finished.path)
-    (finished.path / ".result.json.0123.tmp").write_text("half")
+    (finished.path / temporary_name(RESULT)).write_text("half")
+    for other in (".mine.tmp", ".result.json.0123.tmp", "notes.tmp"):
+        (finished.path / other).write_text("not ours")
     finished.sweep()
-    assert names(finished.path) == before
+    assert names(finished.path) == sorted([*before, ".mine.tmp", ".result.json.0123.tmp", "notes.tmp"])
 
 
 def test_json_has_no_nan(tmp_path: Path) -> None:
