@@ -44,7 +44,9 @@ from bench.store.folders import (
 )
 from bench.tasks.segmentation.counts import Counts
 
-RECORD: Record = {"status": "done", "metrics": {"miou": 0.25, "iou": {"ä": None}}, "n": 3}
+RECORD: Record = {"status": "done", "metrics": {"miou": 0.25, "iou": {"ä": 0.25, "ö": 0.25}}, "n": 3}
+MATRICES = np.array([[[1, 1], [0, 1]], [[0, 0], [2, 0]]])
+"""Pixels of two images whose scores are those of the record."""
 
 
 def raising(number: int) -> Callable[..., Any]:
@@ -62,7 +64,7 @@ def names(folder: Path) -> list[str]:
 def finished(tmp_path: Path) -> CellFolder:
     folder = CellFolder(tmp_path / "run" / "cells" / "a.b.s0.0123456789ab")
     folder.path.mkdir(parents=True)
-    Counts.from_dense(np.arange(8).reshape(2, 2, 2)).save(folder.path / COUNTS)
+    Counts.from_dense(MATRICES).save(folder.path / COUNTS)
     folder.finish(RECORD)
     return folder
 
@@ -165,6 +167,7 @@ def test_finishing_drops_what_only_resume_needed(finished: CellFolder) -> None:
 
 
 def test_non_finite_metrics_are_sealed_as_null(finished: CellFolder) -> None:
+    (finished.path / COUNTS).unlink()
     finished.finish({"metrics": {"miou": float("nan")}})
     assert read_result(finished.path)["metrics"] == {"miou": None}
 
