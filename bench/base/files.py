@@ -53,6 +53,23 @@ def file_digest(path: Path) -> str:
     return found
 
 
+def read_into(file: IO[bytes], buffer: bytearray | memoryview, offset: int) -> bool:
+    """Fill a buffer from a place in a file; False where the file ends before or cannot be read.
+
+    What is read belongs to the reader, so that what is verified is what is used. Of a mapped file the bytes may change
+    after they were verified, and a map of a file that is cut short kills the process.
+    """
+    rest = memoryview(buffer)
+    with contextlib.suppress(OSError):
+        while rest:
+            n_read = os.preadv(file.fileno(), [rest], offset)
+            if not n_read:
+                return False
+            rest, offset = rest[n_read:], offset + n_read
+        return True
+    return False
+
+
 def _mark(path: Path) -> tuple[int, ...]:
     """Return what tells a file from a changed one: times of change, size, place on the disk."""
     stat = path.stat()
