@@ -48,7 +48,7 @@ def fill(builder: RunBuilder, errors: Mapping[str, Sequence[float]], **given: An
 
 
 def with_errors(folder: CellFolder, errors: np.ndarray) -> None:
-    """Give a finished cell the squared errors of every image, each of so many pixels.
+    """Give a finished cell the squared errors of every image, each of so many pixels, and the error that they come to.
 
     Args:
         folder: the cell.
@@ -56,7 +56,10 @@ def with_errors(folder: CellFolder, errors: np.ndarray) -> None:
     """
     pixels = np.full((len(errors), 2), 50.0)
     totals = np.stack([50 * errors, np.zeros(len(errors))], axis=1)
-    Means(("rmse", "delta1"), totals, pixels, np.array([0.5, 1.0])).save(folder.path / COUNTS)
     record = json.loads((folder.path / RESULT).read_text())
+    totals[:, 1] = 50 * record["metrics"]["delta1"]
+    means = Means(("rmse", "delta1"), totals, pixels, np.array([0.5, 1.0]))
+    means.save(folder.path / COUNTS)
+    record["metrics"] |= means.scores()
     record["files"][COUNTS] = file_digest(folder.path / COUNTS)
     write_json(folder.path / RESULT, seal(record))

@@ -19,6 +19,7 @@ from bench import __version__
 from bench.base.errors import BenchError
 from bench.base.files import require_space, unfollowed, write_json
 from bench.base.progress import Report
+from bench.base.temporary import sweep
 
 _CHUNK = 2**18
 _WATCH_EVERY, _KEPT_FREE = 2**26, 2**30
@@ -106,6 +107,7 @@ def download(source: Remote, target: Path, report: Report, patience: Patience, n
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target.parent)
         _Download(source, target, report, patience, name or target.name).run()
     except OSError as error:
         raise BenchError(

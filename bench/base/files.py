@@ -9,14 +9,15 @@ import json
 import math
 import os
 import shutil
+import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from bench.base.errors import BenchError
+from bench.base.temporary import new_temporary, put_in_place
 
 
 def canonical(value: Any) -> str:
@@ -52,31 +53,93 @@ def file_digest(path: Path) -> str:
     return found
 
 
+def read_into(file: IO[bytes], buffer: bytearray | memoryview, offset: int) -> bool:
+    """Fill a buffer from a place in a file; False where the file ends before or cannot be read.
+
+    What is read belongs to the reader, so that what is verified is what is used. Of a mapped file the bytes may change
+    after they were verified, and a map of a file that is cut short kills the process.
+    """
+    rest = memoryview(buffer)
+    with contextlib.suppress(OSError):
+        while rest:
+            n_read = os.preadv(file.fileno(), [rest], offset)
+            if not n_read:
+                return False
+            rest, offset = rest[n_read:], offset + n_read
+        return True
+    return False
+
+
 def _mark(path: Path) -> tuple[int, ...]:
     """Return what tells a file from a changed one: times of change, size, place on the disk."""
     stat = path.stat()
     return max(stat.st_mtime_ns, stat.st_ctime_ns), stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev
 
 
-def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+class WriteError(OSError):
+    """A file of ours could not be written.
+
+    Args:
+        cause: what the system said.
+        path: the file.
+        needed_bytes: its size, where that is known.
+    """
+
+    def __init__(self, cause: OSError, path: Path, needed_bytes: int | None = None) -> None:
+        super().__init__(cause.errno, cause.strerror or str(cause), str(path))
+        self.needed_bytes = needed_bytes
+
+
+def write_atomic(
+    path: Path, write: Callable[[IO[bytes]], object], needed_bytes: int | None = None, *, durable: bool = True
+) -> None:
     """Write a file so that a reader sees the old content or the new, never half.
 
     Args:
         path: the file.
         write: called with the temporary binary file.
+        needed_bytes: what it is going to write, where that is known; told where the disk is full.
+        durable: whether to wait until the disk has it, for what cannot be made again.
+
+    Raises:
+        WriteError: the system refused it. Any other error is what ``write`` raised.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    before = sys.exception()
     try:
-        with temporary.open("xb") as file:  # with the permissions of any new file, which mkstemp would narrow
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = new_temporary(path)
+        temporary = Path(file.name)
+        try:
+            with file:
+                write(file)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+                put_in_place(file, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except Exception as error:
+        cause = _refusal(error, before)
+        if cause is None:
+            raise
+        raise WriteError(cause, path, needed_bytes) from error
+    if durable:
+        _sync_folder(path.parent)
+
+
+def _refusal(error: BaseException | None, before: BaseException | None) -> OSError | None:
+    """Return what the system said to a write; torch hides it behind a fault of its own.
+
+    Args:
+        error: what was raised.
+        before: what was being handled already, which is none of it.
+    """
+    while error is not None and error is not before:
+        if isinstance(error, OSError) and error.errno is not None:  # libraries raise some that are not the system's
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _sync_folder(folder: Path) -> None:
@@ -90,7 +153,7 @@ def _sync_folder(folder: Path) -> None:
 
 def write_bytes(path: Path, content: bytes | memoryview) -> str:
     """Write a file atomically; return the SHA-256 of its content."""
-    write_atomic(path, lambda file: file.write(content))
+    write_atomic(path, lambda file: file.write(content), memoryview(content).nbytes)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -178,10 +241,16 @@ def require_writable(folder: Path) -> None:
 
 
 def write_problem(path: Path, error: OSError) -> str:
-    """Return the sentence for a failed write, with the free space where the disk is full."""
+    """Return the sentence for a failed write, with the free and the needed space where the disk is full."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        needed = getattr(error, "needed_bytes", None)
+        wanted = f", {math.ceil(10 * needed / 2**20) / 10} MiB needed" if needed is not None else ""
+        quota = " It is your quota that is used up." if error.errno == errno.EDQUOT else ""
         free_mib = _free_bytes(path) / 2**20
-        return f"no disk space for {path}: {free_mib:.1f} MiB free. Free some, or choose another --results folder."
+        return (
+            f"no disk space for {path}: {free_mib:.1f} MiB free{wanted}. Free some, or choose another --results "
+            f"folder.{quota}"
+        )
     return f"cannot write to {path}: {error.strerror or error}. Choose another --results folder."
 
 
@@ -198,7 +267,7 @@ def storing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BenchError(write_problem(path, error)) from error
+        raise BenchError(write_problem(Path(error.filename) if isinstance(error, WriteError) else path, error)) from error
 
 
 def require_space(folder: Path, needed_bytes: int, option: str = "") -> None:

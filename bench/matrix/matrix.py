@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from bench.base import options
 from bench.base.errors import BenchError, unknown
 from bench.base.registry import BrokenPlugin, Registry, datasets, discover, load_plugin, students, teachers
+from bench.base.temporary import MOST_NAME_BYTES
 from bench.matrix.baseline import BASELINE
 from bench.matrix.find import find_matrix
 from bench.matrix.overrides import apply_override
@@ -257,6 +258,8 @@ class _Reader:
             self.report(("name",), f"'{name}' is taken by the harness's own folder of the results: choose another name")
         elif name in (".", "..") or len(name) > 100 or re.search(r'[/\\:*?"<>|\x00-\x1f]', name):
             self.report(("name",), f"{name!r} names the result folder: use up to 100 letters, digits, '-', '_' and '.'")
+        elif problem := _unfit_for_disk(name):
+            self.report(("name",), f"{name!r} names the result folder: {problem}")
 
     def check_axes(self, no_baseline: bool) -> None:
         """Look for a missing baseline, repeated seeds and filters on something that is no axis."""
@@ -281,6 +284,17 @@ class _Reader:
                 for axis in rule if isinstance(rule, dict) else ():
                     if axis not in AXES:
                         self.report((key, index, axis), unknown("axis", str(axis), AXES))
+
+
+def _unfit_for_disk(name: str) -> str:
+    """Return why no folder can have a name; empty where it can."""
+    try:
+        n_bytes = len(name.encode())
+    except UnicodeEncodeError:
+        return "it holds what is no text in UTF-8. Use letters, digits, '-', '_' and '.'"
+    if n_bytes > MOST_NAME_BYTES:
+        return f"it takes {n_bytes} bytes in UTF-8, and file systems take up to {MOST_NAME_BYTES}. Use fewer letters"
+    return ""
 
 
 def _split_named(item: Any, reserved: Sequence[str]) -> tuple[str | None, dict[str, Any]]:

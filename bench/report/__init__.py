@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.base.errors import BenchError
 from bench.base.files import write_problem, write_text
+from bench.base.temporary import sweep
 from bench.leaderboard import Board, RecordedPlan, leaderboard, load, read_plan
 from bench.leaderboard.arms import require_run
 from bench.leaderboard.draws import CACHE, resampled_cells
@@ -56,9 +57,11 @@ def build_report(*runs: RunFolder, output: Path | None = None) -> BuiltReport:
         require_run(run.path)
     if output is None and len(runs) != 1:
         raise BenchError("a report of several runs needs a folder of its own: name it with --output")
+    folder = output or runs[0].path
+    sweep(folder)
     plans = [read_plan(run) for run in runs]
     cells = pd.concat([load(run, plan) for run, plan in zip(runs, plans, strict=True)], ignore_index=True)
-    return _write_report(output or runs[0].path, _merged(plans), cells)
+    return _write_report(folder, _merged(plans), cells)
 
 
 def _merged(plans: Sequence[RecordedPlan]) -> RecordedPlan:

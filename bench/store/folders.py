@@ -34,6 +34,8 @@ from bench.base.files import (
     write_json,
     write_problem,
 )
+from bench.base.temporary import sweep
+from bench.store.evidence import contradiction
 
 STORE_SCHEMA = 1
 Record = dict[str, Any]
@@ -124,8 +126,7 @@ class CellFolder:
 
     def sweep(self) -> None:
         """Remove temporary files that a kill left behind."""
-        for leftover in self.path.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+        sweep(self.path)
 
 
 class CorruptRecord(Exception):  # noqa: N818
@@ -151,7 +152,8 @@ def read_result(folder: Path) -> Record:
     """Read and verify a cell's result.
 
     Raises:
-        CorruptRecord: unreadable, of a newer schema, or not matching its own digest or its files' digests.
+        CorruptRecord: unreadable, of a newer schema, not matching its own digest or its files' digests, or with metrics
+            that are not those of its own records.
     """
     record = _read_record(folder / RESULT)
     if type(record.get("schema")) is not int or record["schema"] < 1:
@@ -173,6 +175,8 @@ def read_result(folder: Path) -> Record:
             raise CorruptRecord(f"{name} is missing")
         if name == COUNTS and file_digest(folder / name) != expected:
             raise CorruptRecord(f"{name} does not match the digest in {RESULT}")
+    if COUNTS in record["files"] and (found := contradiction(record, folder / COUNTS)):
+        raise CorruptRecord(f"{RESULT} is not what {COUNTS} comes to: {found}")
     return record
 
 

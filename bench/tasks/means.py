@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,10 @@ class Means(Evidence):
     def labels(self) -> np.ndarray:
         """Return the (n_images, M) numbers of what was summed."""
         return self.counts
+
+    def metrics(self, classes: Sequence[str]) -> Mapping[str, float | None]:
+        """Return every metric over the whole split; see :meth:`Evidence.metrics`."""
+        return self.scores()
 
     def scores(self) -> Mapping[str, float | None]:
         """Return every metric over the whole split, None where nothing was counted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -161,6 +162,17 @@ class Evidence(ABC):
         different = int((~np.isclose(mine, theirs, rtol=1e-6, atol=0, equal_nan=True)).sum())
         return f"{different} of {len(images)} images" if different else ""
 
+    def metrics(self, classes: Sequence[str]) -> Mapping[str, Any]:
+        """Return the metrics of the whole split that follow from these records, by key as a result keeps them.
+
+        A result that says otherwise is not trusted. Those that do not follow are left out; the primary one may be too,
+        as :meth:`primary` gives it.
+
+        Args:
+            classes: names of the classes, in order; empty for a task without.
+        """
+        return {}
+
     def primary(self) -> float | None:
         """Return the primary metric of the whole split, None where nothing can be scored."""
         value = float(self.resampled(np.ones((1, self.n_images)))[0])
@@ -215,6 +227,22 @@ class Scoring:
         """The names of the metrics."""
         return tuple(metric.key for metric in self.metrics)
 
+    def contradiction(self, metrics: Mapping[str, Any], evidence: Evidence, classes: Sequence[str]) -> str:
+        """Return which metric of a result is not that of its own records, in words; empty where all are.
+
+        Args:
+            metrics: as the result keeps them; what follows from the records and is not among them is not missed.
+            evidence: the records.
+            classes: names of the classes, in order; empty for a task without.
+        """
+        found = dict(evidence.metrics(classes))
+        found.setdefault(self.primary.key, evidence.primary())
+        for key in found.keys() & metrics.keys():
+            for name, told, true in _pairs(key, metrics[key], found[key]):
+                if not _agree(told, true):
+                    return f"{name} is {_shown(told)}, its records give {_shown(true)}"
+        return ""
+
     def metric(self, name: str) -> Metric | None:
         """Return the metric of a name, a former name included; None where there is none."""
         return next((metric for metric in self.metrics if name == metric.key or name in metric.aliases), None)
@@ -230,3 +258,24 @@ class Scoring:
             "extras": dict(self.extras),
             "evidence": self.evidence,
         }
+
+
+_TOLERANCE = 1e-5
+"""Relative; what sums in another order and precision come to."""
+
+
+def _pairs(key: str, told: Any, true: Any) -> list[tuple[str, Any, Any]]:
+    """Return what is to be compared by name: one value, or that of every class."""
+    if not isinstance(true, Mapping) or not isinstance(told, Mapping):
+        return [(key, told, true)]
+    return [(f"{key} of {name!r}", told.get(name), true.get(name)) for name in {**true, **told}]
+
+
+def _agree(told: Any, true: Any) -> bool:
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in (told, true)):
+        return bool(told is None and true is None)
+    return math.isclose(told, true, rel_tol=_TOLERANCE, abs_tol=1e-9)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "none" if value is None else str(value)

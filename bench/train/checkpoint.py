@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
-from bench.base.files import storing, write_atomic
+from bench.base.errors import BenchError
+from bench.base.files import WriteError, storing, write_atomic, write_problem
 from bench.store.folders import CHECKPOINT, PREVIOUS
+from bench.train.memory import tensor_bytes
 from bench.train.trainee import Trainee
 
 
@@ -23,7 +27,15 @@ def save_checkpoint(trainee: Trainee) -> None:
     with storing(folder):
         if (folder / CHECKPOINT).exists():
             (folder / CHECKPOINT).replace(folder / PREVIOUS)
-        write_atomic(folder / CHECKPOINT, lambda file: torch.save(state, file))
+    try:
+        write_atomic(folder / CHECKPOINT, lambda file: torch.save(state, file), _size(state))
+    except WriteError as error:
+        kept = f" Then the same command goes on from {PREVIOUS}." if (folder / PREVIOUS).exists() else ""
+        raise BenchError(f"{write_problem(folder / CHECKPOINT, error)}{kept}") from error
+
+
+def _size(state: dict[str, Any]) -> int:
+    return tensor_bytes(leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor))
 
 
 def resumed(make: Callable[[], Trainee], tell: Callable[[str], object]) -> Trainee:

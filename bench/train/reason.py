@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench.base.errors import BenchError
+from bench.base.files import WriteError, write_problem
 from bench.train.finite import Diverged
 from bench.train.trainee import Trainee
 
@@ -16,6 +18,8 @@ def describe_failure(error: BaseException) -> str:
     """Return the reason that a failed cell shows."""
     if isinstance(error, torch.OutOfMemoryError):
         return f"out of memory: {str(error).splitlines()[0]} Use a smaller recipe.batch_size for all cells."
+    if isinstance(error, WriteError):
+        return write_problem(Path(error.filename), error)
     if isinstance(error, BenchError):
         return str(error)
     told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -74,8 +74,13 @@ def write_result(
 
     Returns:
         The record.
+
+    Raises:
+        ValueError: the metrics are not those of the evidence, so that nobody would trust the result.
     """
-    folder = trainee.folder
+    folder, scoring = trainee.folder, trainee.task.scoring
+    if found := scoring.contradiction(metrics, evidence, trainee.setting.info.class_names):
+        raise ValueError(f"the metrics of the task '{scoring.name}' are not those of its evidence: {found}")
     digests = {
         COUNTS: evidence.save(folder.path / COUNTS),
         HISTORY: write_json(folder.path / HISTORY, trainee.history()),
@@ -86,7 +91,7 @@ def write_result(
         "protocol": protocol,
         "provenance": trainee.planned.provenance,
         "status": "done",
-        **_scored_as(trainee.task.scoring),
+        **_scored_as(scoring),
         "metrics": metrics,
         "terms": list(trainee.loss_terms),
         "remarks": list(trainee.method.remarks),

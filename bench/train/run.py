@@ -11,6 +11,7 @@ from bench.base.device import find_device, require_precision
 from bench.base.errors import BenchError, Interrupted
 from bench.base.files import require_own, require_space
 from bench.base.progress import Lines
+from bench.base.temporary import sweep
 from bench.data.base import TargetSamples
 from bench.matrix.matrix import LoadedMatrix
 from bench.matrix.settings import Settings
@@ -57,6 +58,8 @@ def run_matrix(
         reporter.tell(Said(f"note: {note}"))
     require_own(plan.run.path, plan.teachers_run.path)
     with plan.run.writing():
+        sweep(plan.run.path, deep=True, folders=True)
+        sweep(settings.locations.cache, deep=True)
         reporter.tell(Said(f"dataset {loaded.matrix.dataset.name}: preparing and checking"))
         splits = prepare_splits(plan, settings, reporter)
         require_space(plan.run.path, needed_bytes(plan), "--results")
@@ -104,6 +107,7 @@ def _train_teachers(engine: Engine) -> Plan:
     """Train the teachers that have no weights; who listens to one that fails is told so in its turn."""
     if engine.plan.teacher_groups:
         with engine.plan.teachers_run.writing(_awaiting(engine)):
+            sweep(engine.plan.teachers_run.path, deep=True, folders=True)
             plan = refreshed(engine.plan)  # another process may have trained some while this one waited
             engine.train(plan.teacher_groups, plan.teachers_run)
     return refreshed(engine.plan)

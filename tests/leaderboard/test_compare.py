@@ -48,8 +48,9 @@ def with_counts(folder: Path, right: np.ndarray, labels: np.ndarray) -> None:
     for c in range(2):
         matrices[:, c, c] = right[:, c]
         matrices[:, c, 1 - c] = labels[:, c] - right[:, c]
-    Counts.from_dense(matrices).save(folder / COUNTS)
-    amend(folder, files={COUNTS: file_digest(folder / COUNTS)})
+    counts = Counts.from_dense(matrices)
+    counts.save(folder / COUNTS)
+    amend(folder, files={COUNTS: file_digest(folder / COUNTS)}, metrics=dict(counts.metrics(["left", "right"])))
 
 
 def test_rows_are_paired_by_seed_and_tested(runs: tuple[RunBuilder, RunBuilder]) -> None:

@@ -32,6 +32,7 @@ def with_counts(folder: CellFolder, counts: Counts) -> None:
     counts.save(folder.path / COUNTS)
     record = json.loads((folder.path / RESULT).read_text())
     record["files"][COUNTS] = file_digest(folder.path / COUNTS)
+    record["metrics"] = dict(counts.metrics(list(record["metrics"]["iou"])))
     write_json(folder.path / RESULT, seal(record))
 
 

@@ -157,6 +157,33 @@ def test_a_file_named_like_a_folder_of_the_harness_needs_another_name(matrix_fil
     assert load_matrix(str(path), ["name=mine"]).matrix.name == "mine"
 
 
+@pytest.mark.parametrize(
+    ("letters", "told"),
+    [
+        ("漢" * 100, "it takes 300 bytes in UTF-8"),
+        ("😀" * 64, "it takes 256 bytes"),
+    ],
+)
+def test_a_name_that_no_folder_can_have_is_refused(matrix_file: MatrixFile, letters: str, told: str) -> None:
+    (found,) = problems(matrix_file(), f"name={letters}")
+    assert found.startswith(f"--set name={letters}: name: {letters!r} names the result folder: ")
+    assert told in found
+
+
+def test_a_name_of_a_file_that_is_no_text_is_refused(matrix_file: MatrixFile) -> None:
+    path = matrix_file("\udce9t.yaml")
+    (found,) = problems(path)
+    assert "names the result folder: it holds what is no text in UTF-8" in found
+    assert load_matrix(str(path), ["name=mine"]).matrix.name == "mine"
+
+
+@pytest.mark.parametrize("letters", ["漢" * 85, "é" * 100, "a" * 100])
+def test_a_name_as_long_as_a_folder_may_have_is_taken(matrix_file: MatrixFile, tmp_path: Path, letters: str) -> None:
+    name = load_matrix(str(matrix_file(name=letters))).matrix.name
+    (tmp_path / name).mkdir()
+    assert name == letters
+
+
 def test_a_broken_plugin_takes_out_only_the_methods_it_may_have_held(matrix_file: MatrixFile, tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("raise ValueError('on purpose')\n")

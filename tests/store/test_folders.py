@@ -26,6 +26,7 @@ from bench.base.files import (
     write_problem,
     write_text,
 )
+from bench.base.temporary import temporary_name
 from bench.store import folders as store
 from bench.store.folders import (
     CHECKPOINT,
@@ -43,7 +44,9 @@ from bench.store.folders import (
 )
 from bench.tasks.segmentation.counts import Counts
 
-RECORD: Record = {"status": "done", "metrics": {"miou": 0.25, "iou": {"ä": None}}, "n": 3}
+RECORD: Record = {"status": "done", "metrics": {"miou": 0.25, "iou": {"ä": 0.25, "ö": 0.25}}, "n": 3}
+MATRICES = np.array([[[1, 1], [0, 1]], [[0, 0], [2, 0]]])
+"""Pixels of two images whose scores are those of the record."""
 
 
 def raising(number: int) -> Callable[..., Any]:
@@ -61,7 +64,7 @@ def names(folder: Path) -> list[str]:
 def finished(tmp_path: Path) -> CellFolder:
     folder = CellFolder(tmp_path / "run" / "cells" / "a.b.s0.0123456789ab")
     folder.path.mkdir(parents=True)
-    Counts.from_dense(np.arange(8).reshape(2, 2, 2)).save(folder.path / COUNTS)
+    Counts.from_dense(MATRICES).save(folder.path / COUNTS)
     folder.finish(RECORD)
     return folder
 
@@ -124,9 +127,11 @@ def test_written_files_have_the_permissions_of_any_new_file(tmp_path: Path) -> N
 
 def test_sweep_removes_what_a_kill_left_and_nothing_else(finished: CellFolder) -> None:
     before = names(finished.path)
-    (finished.path / ".result.json.0123.tmp").write_text("half")
+    (finished.path / temporary_name(RESULT)).write_text("half")
+    for other in (".mine.tmp", ".result.json.0123.tmp", "notes.tmp"):
+        (finished.path / other).write_text("not ours")
     finished.sweep()
-    assert names(finished.path) == before
+    assert names(finished.path) == sorted([*before, ".mine.tmp", ".result.json.0123.tmp", "notes.tmp"])
 
 
 def test_json_has_no_nan(tmp_path: Path) -> None:
@@ -162,6 +167,7 @@ def test_finishing_drops_what_only_resume_needed(finished: CellFolder) -> None:
 
 
 def test_non_finite_metrics_are_sealed_as_null(finished: CellFolder) -> None:
+    (finished.path / COUNTS).unlink()
     finished.finish({"metrics": {"miou": float("nan")}})
     assert read_result(finished.path)["metrics"] == {"miou": None}
 

@@ -1,17 +1,17 @@
-"""Decoded images, kept as memory-mapped bytes: decoding costs more than a small student's step."""
+"""Decoded images, kept as bytes in a file: decoding costs more than a small student's step."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import mmap
 import os
 import shutil
+import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torchvision import tv_tensors
 
 from bench.base.errors import BenchError
-from bench.base.files import digest, unfollowed, write_json
+from bench.base.files import digest, read_into, unfollowed, write_json
 from bench.data.base import Samples, TargetSamples
 from bench.data.read.files import FileSamples
 from bench.data.read.reading import read_size
@@ -44,9 +44,9 @@ class Decision(NamedTuple):
 class DecodedSamples(Samples):
     """One split whose decoded pixels are kept in a file; what is not there yet is decoded and added.
 
-    Every sample carries a checksum that is written after its pixels and verified at its first reading, so that a kill
-    at any moment, a full disk or a damaged block costs a decoding and never a wrong pixel. Any number of processes may
-    read and fill the same files: all of them write the same bytes.
+    Every sample carries a checksum that is written after its pixels and verified at each reading, so that a kill at any
+    moment, a full disk, a damaged block or a program that writes to the files costs a decoding and never a wrong pixel.
+    Any number of processes may read and fill the same files: all of them write the same bytes.
 
     Args:
         samples: what to decode.
@@ -58,26 +58,33 @@ class DecodedSamples(Samples):
         self.samples, self.folder, self.sizes = samples, folder, sizes
         self.names = samples.names
         self._offsets = np.concatenate([[0], np.cumsum(sizes.prod(axis=1) * _CHANNELS)])
-        self._verified: set[int] = set()
         self._writable = True
+        self._warned = False
 
     def __getstate__(self) -> dict[str, Any]:
-        # a worker opens the files itself: a map cannot be sent to it
+        # a worker opens the files itself: an open one cannot be sent to it
         return {key: value for key, value in self.__dict__.items() if key not in ("_pixels", "_sums")}
 
     @cached_property
-    def _pixels(self) -> mmap.mmap:
-        with (self.folder / _PIXELS).open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    def _pixels(self) -> IO[bytes]:
+        return (self.folder / _PIXELS).open("rb", buffering=0)
 
     @cached_property
-    def _sums(self) -> NDArray[np.uint64]:
-        return np.memmap(self.folder / _SUMS, dtype=np.uint64, mode="r", shape=(len(self.names),))
+    def _sums(self) -> IO[bytes]:
+        return (self.folder / _SUMS).open("rb", buffering=0)
 
     @property
     def is_decoded(self) -> bool:
         """Whether every sample is in the file."""
-        return bool((self._sums != 0).all())
+        sums = np.zeros(len(self.names), dtype=np.uint64)
+        return self._read(_SUMS, sums, 0) and bool((sums != 0).all())
+
+    def _read(self, name: str, values: NDArray[Any], offset: int) -> bool:
+        try:
+            file = self._pixels if name == _PIXELS else self._sums
+        except OSError:  # gone since the folder was prepared
+            return False
+        return read_into(file, values.data.cast("B"), offset)
 
     def stamp(self) -> str:
         """Return what tells these files from changed ones."""
@@ -97,17 +104,26 @@ class DecodedSamples(Samples):
         return image, mask
 
     def _kept(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask] | None:
-        if not self._sums[index]:
+        checksum = np.zeros(1, dtype=np.uint64)
+        if not self._read(_SUMS, checksum, index * checksum.nbytes) or not checksum[0]:
             return None
         height, width = (int(side) for side in self.sizes[index])
-        start, end = int(self._offsets[index]), int(self._offsets[index + 1])
-        pixels = np.frombuffer(self._pixels, dtype=np.uint8, count=end - start, offset=start)
-        if index not in self._verified:
-            if zlib.crc32(pixels.data) | _PRESENT != int(self._sums[index]):
-                return None
-            self._verified.add(index)
-        values = torch.from_numpy(pixels.reshape(_CHANNELS, height, width).copy())
+        pixels = np.empty((_CHANNELS, height, width), dtype=np.uint8)
+        whole = self._read(_PIXELS, pixels, int(self._offsets[index]))
+        if not whole or zlib.crc32(pixels.data) | _PRESENT != int(checksum[0]):
+            self._warn(index)
+            return None
+        values = torch.from_numpy(pixels)
         return tv_tensors.Image(values[:3]), tv_tensors.Mask(values[3])
+
+    def _warn(self, index: int) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"the decoded pixels of '{self.names[index]}' in {self.folder} are not those that were kept. They "
+                "are decoded anew, as are others that changed. Look whether that disk is sound.",
+                stacklevel=4,
+            )
 
     def _keep(self, index: int, image: tv_tensors.Image, mask: tv_tensors.Mask) -> None:
         if not self._writable or tuple(mask.shape) != tuple(self.sizes[index]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from bench.base.errors import BenchError, unknown
-from bench.base.files import digest, file_digest, write_atomic, write_json
+from bench.base.files import digest, file_digest, read_into, write_atomic, write_json
 from bench.data.base import Samples, SegmentationData, datasets
 from bench.data.facts import DatasetInfo, Locations
 from bench.data.read.checking import check_samples
@@ -29,8 +30,51 @@ _DIGESTS = "digests.json"
 _Count = Annotated[int, Gt(0)]
 
 
+class _Scenes:
+    """The array of a file, read a scene at a time; each scene must be what it was when the array was opened first.
+
+    Args:
+        path: the file.
+        sums: checksum of every scene; taken now where not given.
+    """
+
+    def __init__(self, path: Path, sums: Sequence[int] | None = None) -> None:
+        self._path = path
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, _, _ = np.lib.format.read_array_header_1_0(file)
+            self._start = file.tell()
+        self._shape = shape[1:]
+        self.sums = sums or [zlib.crc32(scene.data) for scene in map(self._read, range(shape[0])) if scene is not None]
+
+    def __reduce__(self) -> tuple[type[_Scenes], tuple[Path, Sequence[int]]]:
+        return _Scenes, (self._path, self.sums)  # an open file cannot be sent to a worker
+
+    @cached_property
+    def _file(self) -> IO[bytes]:
+        return self._path.open("rb", buffering=0)
+
+    def _read(self, index: int) -> NDArray[np.uint8] | None:
+        scene = np.empty(self._shape, dtype=np.uint8)
+        return scene if read_into(self._file, scene.data.cast("B"), self._start + index * scene.nbytes) else None
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """Return a scene.
+
+        Raises:
+            BenchError: its bytes changed.
+        """
+        scene = self._read(index)
+        if scene is None or zlib.crc32(scene.data) != self.sums[index]:
+            raise BenchError(
+                f"{self._path}: scene {index} changed while it was in use. Look whether that disk is sound, then run "
+                "the same command again, which makes the file anew."
+            )
+        return scene
+
+
 class SceneSamples(Samples):
-    """One split of generated scenes, memory-mapped.
+    """One split of generated scenes.
 
     Args:
         folder: where the arrays lie.
@@ -38,33 +82,28 @@ class SceneSamples(Samples):
     """
 
     def __init__(self, folder: Path, split: str) -> None:
-        self._folder, self._split = folder, split
-        self.names = tuple(f"{split}/{index:06d}" for index in range(len(self._arrays["labels"])))
-
-    def __reduce__(self) -> tuple[type[SceneSamples], tuple[Path, str]]:
-        # A pickled memory map would carry the whole array to every worker.
-        return SceneSamples, (self._folder, self._split)
+        self._arrays = {kind: _Scenes(_array_file(folder, split, kind)) for kind in _KINDS}
+        self.names = tuple(f"{split}/{index:06d}" for index in range(len(self._arrays["labels"].sums)))
 
     @property
     def is_decoded(self) -> bool:
-        """They are memory-mapped."""
+        """They are kept as pixels."""
         return True
 
-    @cached_property
-    def _arrays(self) -> dict[str, NDArray[np.uint8]]:
-        return {kind: np.load(_array_file(self._folder, self._split, kind), mmap_mode="r") for kind in _KINDS}
-
     def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
-        """Return the pair at ``index``."""
+        """Return the pair at ``index``.
+
+        Raises:
+            BenchError: its bytes changed.
+        """
         from bench.data.read.tensors import image_of, mask_of
 
-        # a copy, as the memory map cannot be written to
-        image, labels = (np.array(self._arrays[kind][index]) for kind in ("images", "labels"))
+        image, labels = (self._arrays[kind][index] for kind in ("images", "labels"))
         return image_of(image), mask_of(labels)
 
     def instances(self, index: int) -> NDArray[np.uint8]:
         """Return the instance numbers of a scene, H x W uint8, 0 for the background."""
-        return np.array(self._arrays["instances"][index])
+        return self._arrays["instances"][index]
 
 
 @datasets.register("digit-scenes")
@@ -145,7 +184,12 @@ class DigitScenes(SegmentationData):
         if name not in self.counts:
             raise BenchError(unknown("split of digit-scenes", name, self.counts))
         self.require()
-        return SceneSamples(self._folder, name)
+        samples = SceneSamples(self._folder, name)
+        if _intact(self._folder) != self._digests:  # or the checksums would be those of damaged scenes
+            raise BenchError(
+                f"the scenes in {self._folder} changed while they were opened. Run the same command again."
+            )
+        return samples
 
     def fingerprint(self, names: Sequence[str] = SPLITS) -> str:
         """Return the digest of all images, labels and instances of every split."""

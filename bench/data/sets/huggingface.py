@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Lt
 
 from bench.base.errors import BenchError, capped, unknown
-from bench.base.files import digest, write_json
+from bench.base.files import digest, write_atomic, write_json
 from bench.base.text import install_hint
 from bench.data.base import Samples, SegmentationData, datasets
 from bench.data.facts import DatasetInfo, Locations
@@ -307,13 +306,8 @@ def _stored(value: Any, path: Path) -> Path:
         raise LookupError
     if value["bytes"] is None:
         return Path(value["path"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")  # another process may be reading the same file
-    try:
-        temporary.write_bytes(value["bytes"])
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # another process may be reading the same file; a dataset has too many of them to wait for the disk each time
+    write_atomic(path, lambda file: file.write(value["bytes"]), len(value["bytes"]), durable=False)
     return path
 
 

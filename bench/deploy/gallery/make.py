@@ -6,7 +6,6 @@ import contextlib
 import json
 import shutil
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from bench.base.errors import BenchError, describe_error
 from bench.base.files import digest, write_json, write_problem
+from bench.base.temporary import sweep, temporary_name
 from bench.data.base import TargetSamples
 from bench.deploy.gallery.boards import BoardPictures, Stopped, board_slug, draw_board
 from bench.deploy.gallery.models import make_setting
@@ -145,9 +145,8 @@ class _Maker:
     def _new_folder(self) -> Iterator[Path]:
         """Yield a folder for new pictures; whatever is still in it afterwards goes."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self.folder.glob(f".{_PICTURES}-*.tmp"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        new = self.folder / f".{_PICTURES}-{uuid.uuid4().hex}.tmp"
+        sweep(self.folder, folders=True)
+        new = self.folder / temporary_name(_PICTURES)
         new.mkdir()
         try:
             yield new

@@ -117,6 +117,62 @@ def test_damaged_files_cost_a_decoding_and_never_a_wrong_pixel(tmp_path, samples
     assert equal(kept(refusing(samples), tmp_path), samples)
 
 
+def flip(path, place):
+    with path.open("r+b") as file:
+        file.seek(place)
+        byte = file.read(1)[0]
+        file.seek(place)
+        file.write(bytes([byte ^ 0x41]))
+
+
+DAMAGES = {
+    "a pixel": lambda folder: flip(folder / "pixels.bin", 100),
+    "every image and label": lambda folder: [flip(folder / "pixels.bin", place) for place in range(4 * 124)],
+    "a checksum": lambda folder: flip(folder / "sums.bin", 9),
+    "no pixels any more": lambda folder: os.truncate(folder / "pixels.bin", 0),
+    "half of the pixels": lambda folder: os.truncate(folder / "pixels.bin", 200),
+    "half of the checksums": lambda folder: os.truncate(folder / "sums.bin", 13),
+    "no files any more": lambda folder: [path.unlink() for path in folder.glob("*.bin")],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("opened", ["read before", "opened before", "a copy in a worker"])
+@pytest.mark.filterwarnings("ignore:the decoded pixels")
+def test_files_that_change_while_they_are_in_use_cost_a_decoding_and_never_a_wrong_pixel(
+    tmp_path, samples, damage, opened
+):
+    found = kept(samples, tmp_path)
+    assert equal(found, samples)
+    if opened == "opened before":
+        found = kept(samples, tmp_path)
+    if opened == "a copy in a worker":
+        found = pickle.loads(pickle.dumps(found))
+    DAMAGES[damage](found.folder)
+    assert equal(found, samples)
+    assert equal(found, samples)
+    if damage != "no files any more":
+        assert equal(kept(refusing(samples), tmp_path), samples)
+
+
+def test_a_change_is_told_once_and_the_disk_named(tmp_path, samples):
+    found = kept(samples, tmp_path)
+    assert equal(found, samples)
+    DAMAGES["every image and label"](found.folder)
+    with pytest.warns(UserWarning, match="'0' in .*decoded.* are not those that were kept") as told:
+        assert equal(found, samples)
+    assert len(told) == 1
+
+
+def test_a_change_that_cannot_be_mended_ends_the_run_by_name(tmp_path, samples):
+    found = kept(samples, tmp_path)
+    assert equal(found, samples)
+    DAMAGES["a pixel"](found.folder)
+    samples.pairs[0].image.unlink()
+    with pytest.warns(UserWarning, match="decoded anew"), pytest.raises(BenchError, match=r"0\.png"):
+        found[0]
+
+
 def test_a_size_that_the_header_told_wrongly_is_not_kept(tmp_path, samples):
     found = DecodedSamples(samples, kept(samples, tmp_path).folder, np.array([[6, 9], [4, 5], [1, 1], [7, 7]]))
     assert equal(found, samples)

@@ -141,6 +141,24 @@ def test_written_pixels_do_not_reach_the_cache(data):
     assert (samples[0][0] == before).all()
 
 
+@pytest.mark.parametrize("damage", ["flip", "truncate"])
+@pytest.mark.parametrize("travelled", [False, True])
+def test_scenes_that_change_while_they_are_in_use_are_named(data, damage, travelled):
+    samples = data.split("train")
+    if travelled:
+        samples = pickle.loads(pickle.dumps(samples))
+    before = samples[0][0].clone()
+    path = data._folder / "train-images.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if damage == "flip" else content[:-64])
+    assert (samples[0][0] == before).all()
+    with pytest.raises(BenchError, match=r"train-images\.npy: scene \d+ changed while it was in use"):
+        samples[len(samples) - 1]
+    again = DigitScenes(data.locations, **SMALL).split("train")
+    assert (again[0][0] == before).all()
+    again[len(again) - 1]
+
+
 def test_generated_once_then_read(data, monkeypatch):
     digest = data.fingerprint()
     monkeypatch.setattr("bench.data.sets.digit_scenes.make_scenes", None)

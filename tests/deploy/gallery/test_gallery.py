@@ -22,6 +22,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from bench.base.errors import EXIT_CELLS_FAILED, EXIT_DONE, BenchError
+from bench.base.temporary import temporary_name
 from bench.cli.gallery import add_to
 from bench.cli.screen.progress import PlainReporter
 from bench.data.facts import DatasetInfo
@@ -352,7 +353,7 @@ def test_a_kill_between_pictures_and_index_leaves_the_old_gallery_whole(
             finished.make(n=2)
     assert finished.index == before
     assert all((finished.folder / panel["file"]).is_file() for _, panel in panels(before))
-    leftover = finished.folder / ".pictures-0123.tmp"
+    leftover = finished.folder / temporary_name("pictures")
     leftover.mkdir()
     (leftover / "half.jpg").touch()
     assert finished.make(n=2).made
