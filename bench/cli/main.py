@@ -77,7 +77,7 @@ def main() -> None:
         say(*(f"error: {problem}" for problem in error.problems), stderr=True)
         raise SystemExit(error.exit_code) from None
     except Interrupted as stop:
-        say("stopped; everything is checkpointed. The same command goes on from here.", stderr=True)
+        say(f"stopped; {stop.kept}. The same command goes on from here.", stderr=True)
         raise SystemExit(stop.exit_code) from None
     except OSError as error:
         from bench.base.files import write_problem

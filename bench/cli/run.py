@@ -79,8 +79,9 @@ def run(
         reporter = Relay(make_reporter(console, plain), Heartbeat(folder), *make_loggers(logger or [], folder))
         draw = functools.partial(make_gallery, settings=settings, reporter=reporter, stop=stop)
         plan = run_matrix(loaded, settings, reporter, stop, command, draw)
-        report = build_report(plan.run)
-    print_boards(report.boards, console)
+        with stop.at_once():
+            report = build_report(plan.run)
+            print_boards(report.boards, console)
     unfinished = [one for one in plan.cells if one.state != "done"]
     terminal.say(*(f"wrote {path}" for path in report.files))
     terminal.say(*(f"{one.state}: {one.cell.id}: {one.reason}" for one in unfinished))
