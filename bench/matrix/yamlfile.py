@@ -10,6 +10,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from bench.base.errors import BenchError
+from bench.base.textfile import read_utf8
 from bench.matrix.yamlnodes import KeyPath, parse
 
 __all__ = ["Document", "KeyPath", "dotted", "read_value", "read_yaml"]
@@ -100,8 +101,6 @@ def _read_text(path: Path) -> str:
     if path.is_dir():
         raise BenchError(f"{path} is a folder, a YAML file is needed")
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise BenchError(f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}") from error
+        return read_utf8(path)
     except OSError as error:
         raise BenchError(f"cannot read {path}: {error.strerror}") from error
