@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.base.errors import EXIT_CELLS_FAILED, EXIT_DONE, BenchError
+from bench.base.text import one_line
 from bench.cli.screen.terminal import say
 
 CellArgument = Annotated[
@@ -101,7 +102,7 @@ def predict(
     from bench.deploy.predict import Prediction, percent, predict_images
 
     def tell(found: Prediction) -> None:
-        shares = ", ".join(f"{name} {percent(share)}" for name, share in found.shares.items())
+        shares = ", ".join(f"{one_line(name)} {percent(share)}" for name, share in found.shares.items())
         files = " and ".join(str(path) for path in (found.mask, found.overlay) if path is not None)
         say(f"{found.image}: {shares}", f"  wrote {files}")
 

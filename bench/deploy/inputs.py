@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.base.errors import BenchError
+from bench.base.text import is_text, not_text
 from bench.data.read.scan import IMAGE_SUFFIXES, NAMED, is_hidden
 
 
@@ -49,7 +50,9 @@ def image_files(given: Sequence[Path]) -> ImageFiles:
         folders = [entry for entry in entries if entry.is_dir()]
         found = [entry for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES and entry not in folders]
         others = [entry for entry in entries if entry not in folders and entry not in found]
-        images += found
+        named = [entry for entry in found if is_text(entry.name)]
+        problems += [not_text(str(entry)) for entry in found if entry not in named]
+        images += named
         if not found:
             problems.append(_no_image(path, folders))
         else:

@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from bench.base.errors import BenchError
 from bench.base.files import _finite, digest, file_digest, require_writable, write_json
+from bench.base.text import is_text, not_text
 
 STORE_SCHEMA = 1
 Record = dict[str, Any]
@@ -189,10 +190,16 @@ class RunFolder:
         return CellFolder(self.path / "cells" / cell_id)
 
     def cells(self) -> Iterator[CellFolder]:
-        """Yield every cell folder, in the order of their names."""
+        """Yield every cell folder, in the order of their names.
+
+        Raises:
+            BenchError: a folder has a name that is no UTF-8, so it is no cell's.
+        """
         root = self.path / "cells"
-        if root.is_dir():
-            yield from (CellFolder(path) for path in sorted(root.iterdir()) if path.is_dir())
+        folders = [path for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
+        if problems := [not_text(str(path)) for path in folders if not is_text(path.name)]:
+            raise BenchError(*problems)
+        yield from map(CellFolder, folders)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
