@@ -42,14 +42,15 @@ class Unsupported(Exception):  # noqa: N818 - a verdict on a cell, not a fault
 
 
 class Interrupted(Exception):  # noqa: N818
-    """The run was asked to stop; everything is checkpointed.
+    """The command was asked to stop; what is done is kept.
 
     Args:
         signal_number: the signal that asked, SIGINT or SIGTERM.
+        kept: what the user is told of the work so far.
     """
 
-    def __init__(self, signal_number: int) -> None:
-        self.signal_number = signal_number
+    def __init__(self, signal_number: int, kept: str = "everything is checkpointed") -> None:
+        self.signal_number, self.kept = signal_number, kept
         self.exit_code = 128 + signal_number
         super().__init__(f"stopped by signal {signal_number}")
 

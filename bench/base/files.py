@@ -267,7 +267,9 @@ def storing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BenchError(write_problem(Path(error.filename) if isinstance(error, WriteError) else path, error)) from error
+        raise BenchError(
+            write_problem(Path(error.filename) if isinstance(error, WriteError) else path, error)
+        ) from error
 
 
 def require_space(folder: Path, needed_bytes: int, option: str = "") -> None:

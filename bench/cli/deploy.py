@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.base.errors import EXIT_CELLS_FAILED, EXIT_DONE, BenchError
+from bench.base.text import one_line
 from bench.cli.screen.terminal import say
 
 CellArgument = Annotated[
@@ -41,6 +42,7 @@ def export(
     ] = None,
     batch: Annotated[str, typer.Option(metavar="N|dynamic", help="Images at once, or any number.")] = "1",
     dynamic: Annotated[bool, typer.Option("--dynamic", help="Leave height and width free.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     plugin: PluginOption = None,
 ) -> None:
     """Write a trained student as one file that takes RGB images, runs without bench, and was checked against it."""
@@ -49,7 +51,14 @@ def export(
     from bench.deploy.export import export_student
 
     record = export_student(
-        cell, format_.value, output, wanted_size, batch=wanted_batch, dynamic=dynamic, plugins=tuple(plugin or ())
+        cell,
+        format_.value,
+        output,
+        wanted_size,
+        batch=wanted_batch,
+        dynamic=dynamic,
+        plugins=tuple(plugin or ()),
+        overwrite=force,
     )
     batch_axis, channels, height, width = (
         name if axis is None else str(axis)
@@ -68,7 +77,10 @@ def export(
 
 def predict(
     cell: CellArgument,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Image files, or folders of them; subfolders are not looked into."),
+    ],
     output: Annotated[Path, typer.Option(help="Folder for masks and overlays.")] = Path("predictions"),
     overlay: Annotated[
         bool, typer.Option("--overlay/--no-overlay", help="Draw the mask over the image, with a legend, as well.")
@@ -83,16 +95,20 @@ def predict(
     """Segment images with a trained student: a palette PNG of the classes and an overlay each."""
     wanted_size = None if size is None else height_and_width(size)
 
+    from bench.deploy.inputs import image_files
+
+    found_files = image_files(images)  # a mistake is told before the slow imports
+
     from bench.deploy.predict import Prediction, percent, predict_images
 
     def tell(found: Prediction) -> None:
-        shares = ", ".join(f"{name} {percent(share)}" for name, share in found.shares.items())
+        shares = ", ".join(f"{one_line(name)} {percent(share)}" for name, share in found.shares.items())
         files = " and ".join(str(path) for path in (found.mask, found.overlay) if path is not None)
         say(f"{found.image}: {shares}", f"  wrote {files}")
 
     predictions = predict_images(
         cell,
-        images,
+        found_files.images,
         output,
         overlay=overlay,
         alpha=alpha,
@@ -101,9 +117,10 @@ def predict(
         plugins=tuple(plugin or ()),
         tell=tell,
     )
-    say(*(f"note: {note}" for note in predictions.notes))
-    say(*(f"error: {problem}" for problem in predictions.problems), stderr=True)
-    raise typer.Exit(EXIT_CELLS_FAILED if predictions.problems else EXIT_DONE)
+    problems = (*found_files.problems, *predictions.problems)
+    say(*(f"note: {note}" for note in (*found_files.notes, *predictions.notes)))
+    say(*(f"error: {problem}" for problem in problems), stderr=True)
+    raise typer.Exit(EXIT_CELLS_FAILED if problems else EXIT_DONE)
 
 
 def height_and_width(text: str) -> tuple[int, int]:

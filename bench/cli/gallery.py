@@ -41,12 +41,14 @@ def gallery(
     from bench.deploy.gallery import INDEX
     from bench.deploy.gallery.redraw import redraw
     from bench.matrix.settings import Settings, data_roots
+    from bench.train.stop import StopRequest
 
     console = terminal.console()
     settings = Settings(
         results=run_folder.resolve().parent, data_roots=data_roots(data_root), device=device, accept_stale=True
     )
-    made = redraw(run_folder, loaded, settings, PlainReporter(console), n)
+    with StopRequest().listening() as stop, stop.at_once():
+        made = redraw(run_folder, loaded, settings, PlainReporter(console), n)
     if made.boards:
         state = "wrote" if made.made else "up to date:"
         console.print(f"{state} {made.folder / INDEX}", markup=False, highlight=False, soft_wrap=True)

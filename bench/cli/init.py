@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.base.errors import BenchError
+from bench.cli.screen import terminal
 
 
 def init(
@@ -45,8 +46,6 @@ def init(
     if lists is not None and not lists.is_dir():
         raise BenchError(f"--lists {lists}: no such folder")
 
-    from rich.console import Console
-
     from bench.base.files import write_text
     from bench.cli.screen.survey import print_survey
     from bench.data.look.scaffold import matrix_text, survey
@@ -54,7 +53,7 @@ def init(
     found = survey(
         images, masks, mask_suffix=mask_suffix, classes=classes, colours=colours, lists=lists, val_share=val_share
     )
-    console = Console(emoji=False)
+    console = terminal.console()
     print_survey(found, console)
     write_text(matrix, matrix_text(found, matrix))
     name = shlex.quote(str(matrix))

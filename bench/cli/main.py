@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +13,7 @@ import typer
 
 from bench import __version__
 from bench.base.errors import BenchError, Interrupted
+from bench.base.text import is_text, not_text
 from bench.cli import (
     check,
     check_method,
@@ -69,15 +74,34 @@ def _common(
     pass
 
 
+def _require_text() -> None:
+    """Refuse names that are no UTF-8: neither a result nor a table could hold them.
+
+    Raises:
+        BenchError: an argument, the current folder or a folder of the environment is called so.
+    """
+    places = {f"argument '{text}'": text for text in sys.argv[1:]}
+    places |= {f"{name}={text}": text for name, text in os.environ.items() if name.startswith("BENCH_")}
+    with contextlib.suppress(OSError):  # the folder may have been removed
+        folder = os.getcwd()  # noqa: PTH109 - whose own error is wanted
+        places[f"current folder {folder}"] = folder
+    if problems := [not_text(place) for place, text in places.items() if not is_text(text)]:
+        raise BenchError(*problems)
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends in its message and exit code 2, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may know fewer letters than names have
     try:
+        _require_text()
         app()
     except BenchError as error:
         say(*(f"error: {problem}" for problem in error.problems), stderr=True)
         raise SystemExit(error.exit_code) from None
     except Interrupted as stop:
-        say("stopped; everything is checkpointed. The same command goes on from here.", stderr=True)
+        say(f"stopped; {stop.kept}. The same command goes on from here.", stderr=True)
         raise SystemExit(stop.exit_code) from None
     except OSError as error:
         from bench.base.files import write_problem

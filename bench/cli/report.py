@@ -23,6 +23,7 @@ def report(
     from bench.cli.screen.boards import print_boards
     from bench.report import build_report
     from bench.store.folders import RunFolder
+    from bench.train.stop import StopRequest
 
     absent = [folder for folder in runs if not (folder / "cells").is_dir()]
     if absent:
@@ -32,8 +33,9 @@ def report(
     if len(runs) == 1 or output is not None:
         require_writable(output or runs[0])
     console = terminal.console()
-    built = build_report(*map(RunFolder, runs), output=output)
-    print_boards(built.boards, console)
+    with StopRequest().listening() as stop, stop.at_once():
+        built = build_report(*map(RunFolder, runs), output=output)
+        print_boards(built.boards, console)
     for path in built.files:
         console.print(f"wrote {path}", markup=False, highlight=False)
 

@@ -6,7 +6,7 @@ import functools
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,10 @@ from bench.cli.options import (
     make_settings,
 )
 from bench.cli.screen import terminal
+
+if TYPE_CHECKING:
+    from bench.plan.plan import Plan
+    from bench.report import BuiltReport
 
 
 def run(
@@ -79,12 +83,18 @@ def run(
         reporter = Relay(make_reporter(console, plain), Heartbeat(folder), *make_loggers(logger or [], folder))
         draw = functools.partial(make_gallery, settings=settings, reporter=reporter, stop=stop)
         plan = run_matrix(loaded, settings, reporter, stop, command, draw)
-        report = build_report(plan.run)
-    print_boards(report.boards, console)
+        with stop.at_once():
+            report = build_report(plan.run)
+            print_boards(report.boards, console)
+    raise typer.Exit(_told(plan, report))
+
+
+def _told(plan: Plan, report: BuiltReport) -> int:
+    """Tell which files were written and which cells have no result; return the exit code."""
     unfinished = [one for one in plan.cells if one.state != "done"]
     terminal.say(*(f"wrote {path}" for path in report.files))
     terminal.say(*(f"{one.state}: {one.cell.id}: {one.reason}" for one in unfinished))
-    raise typer.Exit(EXIT_CELLS_FAILED if unfinished else EXIT_DONE)
+    return EXIT_CELLS_FAILED if unfinished else EXIT_DONE
 
 
 def add_to(app: typer.Typer) -> None:

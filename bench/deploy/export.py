@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,7 @@ def export_student(
     batch: int | None = 1,
     dynamic: bool = False,
     plugins: Sequence[Path] = (),
+    overwrite: bool = True,
 ) -> ExportRecord:
     """Export the student of a finished cell and check the file against it.
 
@@ -77,14 +79,17 @@ def export_student(
         batch: images at once; None for any number.
         dynamic: whether height and width are free.
         plugins: files that register the model, where it is not built in.
+        overwrite: whether a file of that name is replaced.
 
     Raises:
-        BenchError: no finished cell, a model that the format cannot hold, or a file that computes something else,
-            which is not kept.
+        BenchError: no finished cell, a model that the format cannot hold, a file that is there and is not to be
+            replaced, or one that computes something else, which is not kept.
     """
     _require_possible(format, output)
     student = load_student(cell, plugins)
     path = output or Path(f"{student.cell_id}{FORMATS[format].suffixes[0]}")
+    if not overwrite and os.path.lexists(path):
+        raise BenchError(f"{path} is there already. Choose another --output, or overwrite it with --force.")
     shapes = Shapes(size or student.size, batch, dynamic)
     expected = _expected(student, shapes)
     difference, same_class = _write_and_check(path, student, format, shapes, expected)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from bench.base.errors import BenchError
+from bench.base.textfile import read_utf8
 from bench.matrix.yamlnodes import KeyPath, parse
 
 __all__ = ["Document", "KeyPath", "dotted", "read_value", "read_yaml"]
@@ -105,12 +105,6 @@ def _read_text(path: Path) -> str:
     if path.is_dir():
         raise BenchError(f"{path} is a folder, a YAML file is needed")
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise BenchError(f"{path} holds more than {MOST_BYTES:,} bytes, which no matrix needs")
-        return io.StringIO(content.decode("utf-8"), newline=None).read()
-    except UnicodeDecodeError as error:
-        raise BenchError(f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}") from error
+        return read_utf8(path, MOST_BYTES)
     except OSError as error:
         raise BenchError(f"cannot read {path}: {error.strerror}") from error

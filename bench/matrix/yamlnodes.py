@@ -17,6 +17,7 @@ from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bench.base.errors import BenchError
+from bench.base.text import escaped, is_text, whole_characters
 
 KeyPath = tuple[str | int, ...]
 
@@ -186,7 +187,7 @@ class _Reading:
             if not isinstance(key, ScalarNode):
                 self._report(key, "a key is one word, not a list or a mapping")
                 continue
-            name, word, line = str(key.value), self._scalar(key), _line(key)
+            name, word, line = whole_characters(str(key.value)), self._scalar(key), _line(key)
             first = first_line.get(name) or first_line.get(word)  # 1 and '1' look the same, 1 and true are to Python
             if first:
                 self._report(key, f"the key '{name}' stands here and on line {first}: keep one")
@@ -197,7 +198,9 @@ class _Reading:
 
     def _scalar(self, node: Node) -> Any:
         """Return a scalar as the core schema reads it; what is quoted is text."""
-        text = str(node.value)
+        text = whole_characters(str(node.value))
+        if not is_text(text):
+            self._report(node, f"'{escaped(text)}' holds half a character, which is no text: write the whole one")
         if not isinstance(node, ScalarNode) or node.style is not None:
             return text
         if text in _CONSTANTS:

@@ -20,6 +20,7 @@ __all__ = [
     "SegmentationModel",
     "build_model",
     "count_parameters",
+    "lone_value",
     "output_spec",
     "students",
     "teachers",
@@ -30,6 +31,10 @@ Triple = tuple[float, float, float]
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 """What torchvision's published weights expect, RGB in 0..1, whatever they were trained on since."""
+
+
+_LONE_VALUE = "Expected more than 1 value per channel when training"
+"""How torch's batch norm says that it has one value for a mean and a variance."""
 
 
 class Model(nn.Module):
@@ -120,9 +125,39 @@ def output_spec(model: Model, size: tuple[int, int]) -> Specs:
     return outputs.spec(size)
 
 
-def _run_copy(model: Model, batch_size: int, size: tuple[int, int], device: str) -> TaskOutputs:
+def lone_value(model: Model, size: tuple[int, int]) -> str:
+    """Return what torch says where a batch norm cannot learn from one image, as it sees one value a channel.
+
+    Behind pooling to one pixel a batch of one image leaves a single value, which has no variance; two images are
+    always enough.
+
+    Args:
+        model: on any device; a copy of it is run, in training, on the meta device, or on the CPU where it cannot be.
+        size: input height and width.
+
+    Returns:
+        torch's sentence; empty where there is no such norm, or where the model fails on something else, which its
+        training tells.
+    """
+    with torch.no_grad():
+        for device in ("meta", "cpu"):
+            try:
+                _run_copy(model, 1, size, device, training=True)
+            except ValueError as error:
+                if _LONE_VALUE in str(error):
+                    return str(error)
+            except Exception:  # noqa: BLE001 - code that looks at values has none to look at on meta
+                continue
+            else:
+                break
+    return ""
+
+
+def _run_copy(
+    model: Model, batch_size: int, size: tuple[int, int], device: str, *, training: bool = False
+) -> TaskOutputs:
     """Return the outputs of a copy without its weights for a batch of unset images."""
-    probe = copy.deepcopy(model).eval()
+    probe = copy.deepcopy(model).train(training)
     tensors = {
         name: (torch.empty if tensor.is_floating_point() else torch.zeros)(
             tensor.shape, dtype=tensor.dtype, device=device

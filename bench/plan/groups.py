@@ -38,6 +38,7 @@ def build_plan(loaded: LoadedMatrix, settings: Settings) -> Plan:
         raise BenchError(*dict.fromkeys(f"{one.cell.method.label} skipped: {one.refused}" for one in wanted))
     teachers = _wanted_teachers(loaded, dataset, models, support, wanted)
     trainable = [one.cell for one in (*wanted, *teachers) if one.refused is None]
+    support.require_trainable(trainable)
     run, teachers_run = RunFolder(settings.results / loaded.matrix.name), RunFolder(settings.results / TEACHERS)
     plan = Plan(
         name=loaded.matrix.name,

@@ -12,7 +12,7 @@ from bench.data.facts import DatasetInfo
 from bench.matrix.cell import ModelSpec
 from bench.matrix.schema import ModelEntry
 from bench.method import Specs
-from bench.models.base import Model, output_spec
+from bench.models.base import Model, lone_value, output_spec
 from bench.models.weights.addressed import AddressedFile
 from bench.models.weights.pretrained import PublishedFile
 from bench.models.weights.published import recognised, under_own_names
@@ -59,6 +59,7 @@ class Models:
         self.published: dict[str, PublishedFile] = {}
         self.notes: list[str] = []
         self._probes: dict[str, Probed] = {}
+        self._lone_values: dict[str, str] = {}
 
     def describe(self, entry: ModelEntry) -> ModelSpec:
         """Return a model with its options filled in and its weights file digested.
@@ -119,6 +120,21 @@ class Models:
         if key not in self._probes:
             self._probes[key] = self._probed(spec, size)
         return self._probes[key]
+
+    def lone_value(self, spec: ModelSpec, size: tuple[int, int]) -> str:
+        """Return why a model cannot be trained on batches of one image, in torch's words; empty where it can.
+
+        Args:
+            spec: the model.
+            size: height and width of the images that it trains on.
+
+        Raises:
+            BenchError: the model cannot be built with its options.
+        """
+        key = digest([spec.model_dump(mode="json"), size])
+        if key not in self._lone_values:
+            self._lone_values[key] = lone_value(self.probe(spec, size).model, size)
+        return self._lone_values[key]
 
     def _probed(self, spec: ModelSpec, size: tuple[int, int]) -> Probed:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -63,6 +63,27 @@ class Support:
             return Wanted(cell, None, self._remarks(cell))
         except Unsupported as verdict:
             return Wanted(cell, str(verdict))
+
+    def require_trainable(self, cells: Sequence[Cell]) -> None:
+        """Refuse batches of one image for models whose batch norm needs more, which training would find out.
+
+        Args:
+            cells: those that are to be trained, teachers among them.
+
+        Raises:
+            BenchError: all such models, with what to do.
+        """
+        recipe = "recipe" if self.loaded.matrix.recipe.batch_size == 1 else "teacher_recipe"
+        problems: dict[str, None] = {}
+        for cell in (cell for cell in cells if cell.recipe.batch_size == 1):
+            if told := self.models.lone_value(cell.student, cell.recipe.augment.crop or self.size):
+                problems[
+                    f"{self.loaded.path}: {recipe}.batch_size: '{cell.student.name}' cannot be trained on batches of "
+                    f"one image, as a batch norm of it sees one value a channel ({told}). Set {recipe}.batch_size to 2 "
+                    "or more, or choose another model."
+                ] = None
+        if problems:
+            raise BenchError(*problems)
 
     def _remarks(self, cell: Cell) -> tuple[str, ...]:
         """Return what the method says of the pair.

@@ -35,6 +35,7 @@ from bench.base.files import (
     write_problem,
 )
 from bench.base.temporary import sweep
+from bench.base.text import is_text, not_text
 from bench.store.evidence import contradiction
 
 STORE_SCHEMA = 1
@@ -201,10 +202,16 @@ class RunFolder:
         return CellFolder(self.path / "cells" / cell_id)
 
     def cells(self) -> Iterator[CellFolder]:
-        """Yield every cell folder, in the order of their names."""
+        """Yield every cell folder, in the order of their names.
+
+        Raises:
+            BenchError: a folder has a name that is no UTF-8, so it is no cell's.
+        """
         root = self.path / "cells"
-        if root.is_dir():
-            yield from (CellFolder(path) for path in sorted(root.iterdir()) if path.is_dir())
+        folders = [path for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
+        if problems := [not_text(str(path)) for path in folders if not is_text(path.name)]:
+            raise BenchError(*problems)
+        yield from map(CellFolder, folders)
 
     @contextlib.contextmanager
     def writing(self, waiting: Callable[[], object] | None = None) -> Iterator[None]:

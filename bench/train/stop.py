@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends at once."""
+"""Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends the process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.base.errors import Interrupted, is_ctrl_c
 
 
 class StopRequest:
-    """Set by a signal, read between two training steps.
+    """Set by a signal, read between two training steps; what has no steps is ended where it stands.
 
     Attributes:
         signal_number: the signal that asked, 0 while none has.
@@ -20,6 +20,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal_number = 0
+        self._at_once = False
 
     @property
     def requested(self) -> bool:
@@ -39,6 +40,8 @@ class StopRequest:
         if self.requested:
             os._exit(128 + number)
         self.signal_number = number
+        if self._at_once:
+            raise KeyboardInterrupt
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[StopRequest]:
@@ -49,3 +52,22 @@ class StopRequest:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal end a block in the middle: one whose files are whole at any moment.
+
+        Raises:
+            Interrupted: a stop was requested, in the block or before it.
+        """
+        try:
+            self._at_once = True
+            if not self.requested:
+                yield
+        except BaseException:
+            if not self.requested:
+                raise
+        finally:
+            self._at_once = False
+        if self.requested:  # asked again, as code between here and there may have caught what the signal raised
+            raise Interrupted(self.signal_number, "what was finished is kept")

@@ -221,7 +221,10 @@ def test_bad_matrices_are_refused_before_anything_trains(
         ("hello\n", "m.yaml:1: a mapping is needed (dataset:, recipe:, pairs:, methods:, seeds:)"),
         ("a: 1\nb: 2\na: 3\n", "m.yaml:3: the key 'a' stands here and on line 1: keep one"),
         ("a: &a [*a]\n", "m.yaml:1: an alias stands inside the value that it repeats"),
-        ("dataset: caf\udce9\n", "m.yaml is not UTF-8 text: byte 12 is 0xe9"),
+        (
+            "dataset: caf\udce9\n",
+            "m.yaml is not UTF-8 text: byte 12 is 0xe9 (line 1, column 13). Save it as UTF-8.",
+        ),
         (
             "recipe:\n\titerations: 3\n",
             "m.yaml:2: not valid YAML: while scanning for the next token, found character '\\t' that cannot start any "

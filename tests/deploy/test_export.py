@@ -433,6 +433,23 @@ def test_the_command_writes_to_the_cells_name_and_tells_what_it_checked(
         assert text in result.output
 
 
+@pytest.mark.parametrize("named", [(), ("--output", "out.pt")])
+def test_a_file_that_is_there_is_kept_unless_forced(
+    cell: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(named[-1] if named else f"{cell.name}.pt")
+    path.write_text("mine")
+    arguments = ["export", str(cell), "--format", "torchscript", "--plugin", str(PLUGIN[0]), *named]
+    refused = CliRunner().invoke(app(), arguments)
+    assert str(refused.exception) == (
+        f"{path} is there already. Choose another --output, or overwrite it with --force."
+    )
+    assert path.read_text() == "mine"
+    assert CliRunner().invoke(app(), [*arguments, "--force"]).exit_code == 0
+    assert opened(path, "torchscript")[1]["cell"] == cell.name
+
+
 def test_the_info_of_the_dataset_is_not_needed(cell: Path) -> None:
     """The student is fed as it was when it trained, whatever the dataset says of itself by now."""
     builder = datasets.get("shapes").builder

@@ -262,6 +262,54 @@ def test_the_command_tells_the_classes_of_every_image_and_what_went_wrong(
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["a.png"]
 
 
+def test_a_folder_stands_for_the_images_in_it(cell: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/b.png", "in/a.JPG", "in/sub/c.png", "in/.hidden.png", "more/a.png", "d.png"):
+        picture(tmp_path / name)
+    for name in ("in/notes.txt", "in/a.xml"):
+        (tmp_path / name).touch()
+    code, out, err, _ = command(str(cell), "in", "d.png", "more", "in/b.png", "--no-overlay")
+    assert (code, err) == (EXIT_DONE, "")
+    told = [line.split(": ")[0] for line in out.splitlines() if line[0] != " " and not line.startswith("note")]
+    assert told == ["in/a.JPG", "in/b.png", "d.png", "more/a.png"]
+    assert sorted(path.name for path in Path("predictions").iterdir()) == ["a-2.png", "a.png", "b.png", "d.png"]
+    assert [line for line in out.splitlines() if line.startswith("note: in")] == [
+        "note: in: 2 files that are no images left out: a.xml, notes.txt",
+        "note: in: 1 subfolders left out: sub",
+    ]
+
+
+def test_an_image_in_a_folder_that_cannot_be_read_stops_no_other(
+    cell: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "in" / "b.png")
+    (tmp_path / "in" / "a.png").write_text("no image")
+    code, out, err, _ = command(str(cell), "in", "--output", "in")
+    assert code == EXIT_CELLS_FAILED
+    assert err.startswith("error: in/a.png: not a readable image")
+    assert "wrote in/b-2.png and in/b-2.overlay.png" in out
+
+
+def test_a_folder_without_an_image_is_told(cell: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "in" / "sub" / "a.png")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").touch()
+    error = command(str(cell), "empty", "in")[3]
+    assert isinstance(error, BenchError)
+    suffixes = ".bmp, .jpeg, .jpg, .png, .ppm, .tif, .tiff, .webp"
+    assert error.problems == (
+        f"empty: no image ({suffixes}) in this folder.",
+        f"in: no image ({suffixes}) in this folder. Its subfolders are not looked into: name sub.",
+    )
+    assert not Path("predictions").exists()
+    code, out, err, _ = command(str(cell), "empty", "in/sub")
+    assert code == EXIT_CELLS_FAILED
+    assert err.startswith("error: empty: no image (")
+    assert "wrote predictions/a.png" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -119,7 +119,11 @@ def test_reads_what_a_yaml_writer_wrote(value: Any) -> None:
             "# nothing\n\n",
             "m.yaml:1: the file is empty. See the presets for an example: python -m bench list presets",
         ),
-        (b"a: caf\xe9\n", "m.yaml is not UTF-8 text: byte 6 is 0xe9"),
+        (b"a: caf\xe9\n", "m.yaml is not UTF-8 text: byte 6 is 0xe9 (line 1, column 7). Save it as UTF-8."),
+        (
+            "a: 1\n".encode("utf-16"),
+            "m.yaml is not UTF-8 text but UTF-16: byte 0 is 0xff (line 1, column 1). Save it as UTF-8.",
+        ),
     ],
 )
 def test_refusals_name_the_line(tmp_path: Path, text: str | bytes, message: str) -> None:

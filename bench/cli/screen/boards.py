@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.base.text import one_line
+from bench.cli.screen.console import literal
 from bench.leaderboard import Board, Row
 from bench.report.columns import Column, filled
 from bench.report.lines import marks, name
@@ -58,7 +59,7 @@ def _table(board: Board, columns: Sequence[Column], longest: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
     table.add_column("Method", no_wrap=True, overflow="ellipsis")
     for column in columns:
-        table.add_column(column.header, justify="right" if column.right else "left", no_wrap=True)
+        table.add_column(literal(column.header), justify="right" if column.right else "left", no_wrap=True)
     if board.teacher_row:
         table.add_row(*_cells(board, board.teacher_row, columns, longest), style="italic", end_section=True)
     for row in board.rows:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from bench.base.files import write_atomic
 from bench.base.text import one_line
+from bench.cli.screen.console import literal
 from bench.leaderboard.arms import Arm
 from bench.leaderboard.findings import Checked, Finding, Gate
 from bench.report.values import interval
@@ -51,7 +52,7 @@ def _table(rows: list[Checked], width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
     table.add_column("Method", overflow="fold", max_width=max(12, width // 3))
     for heading in ("n", *_headings(metric), "p (Holm)"):
-        table.add_column(heading, justify="right", overflow="fold")
+        table.add_column(literal(heading), justify="right", overflow="fold")
     table.add_column("Finding")
     for row in rows:
         # Text, not str: a str would be read as markup, and a method may be called "[red]"

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.base.text import one_line
+from bench.cli.screen.console import literal
 from bench.leaderboard.compare import Compared, ComparedRuns
 from bench.leaderboard.gate import differences
 from bench.leaderboard.statistics import Interval
@@ -65,7 +66,7 @@ def _table(rows: Sequence[Compared], runs: tuple[str, str], width: int) -> Table
     metric = rows[0].metric
     unit = f" ({metric.unit})" if metric.unit else ""
     for heading in ("n", *(f"{one_line(run, 20)}{unit}" for run in runs), "Difference", "Seeds", "p (Holm)", "Images"):
-        table.add_column(heading, justify="right", overflow="fold")
+        table.add_column(literal(heading), justify="right", overflow="fold")
     for row in rows:
         first, second = (sum(arm.known()[s] for s in row.seeds) / len(row.seeds) for arm in (row.first, row.second))
         cells = (

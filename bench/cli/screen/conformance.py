@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from bench.cli.screen.console import literal
 from bench.train.conformance.result import FAILED, PASSED, SKIPPED, Result
 from bench.train.conformance.suite import CHECKS
 
@@ -29,7 +29,7 @@ def print_results(results: Iterable[Result], console: Console) -> Counter[str]:
         counts[result.state] += 1
         details = result.details or about.get(result.check, "")
         state = f"[{STYLES[result.state]}]{result.state}[/]"
-        table.add_row(escape(result.method), result.check, state, escape(details))
+        table.add_row(literal(result.method), result.check, state, literal(details))
     console.print(table)
     summary = ", ".join(f"{counts[state]} {state}" for state in (PASSED, FAILED, SKIPPED))
     console.print(summary, highlight=False)

@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import TransferSpeedColumn as SpeedColumn
 from rich.table import Table
@@ -18,7 +17,9 @@ from rich.table import Table
 from bench.base.errors import SHOWN_PROBLEMS, BenchError, describe_error
 from bench.base.progress import Lines
 from bench.base.registry import Entry, datasets
+from bench.base.text import one_line
 from bench.cli.choose_data import build
+from bench.cli.screen.console import literal
 from bench.data.base import Data
 from bench.data.facts import Archive
 from bench.data.get.download import address
@@ -97,7 +98,7 @@ def print_datasets(settings: Settings, console: Console) -> None:
     below: list[str] = []
     for entry in datasets:
         classes, splits, status = _row(entry, settings)
-        table.add_row(*(escape(cell) for cell in (entry.name, classes, splits, status.state, status.where)))
+        table.add_row(*(literal(cell) for cell in (entry.name, classes, splits, status.state, status.where)))
         below += _told(entry.name, status)
     console.print(table)
     roots = ", ".join(map(str, settings.data_roots)) or "no data root is named (--data-root or BENCH_DATA)"
@@ -141,7 +142,7 @@ def print_archives(archives: Sequence[Archive], mirror: str | None, console: Con
         table.add_column(heading, justify="right" if heading == "size" else "left", overflow="fold")
     for archive in archives:
         size = "unknown" if archive.bytes is None else decimal(archive.bytes)
-        table.add_row(escape(address(archive, mirror)), size, escape(archive.licence or "see the publisher's page"))
+        table.add_row(literal(address(archive, mirror)), size, literal(archive.licence or "see the publisher's page"))
     console.print(table)
     total = sum(archive.bytes or 0 for archive in archives)
     some = " and more" if any(archive.bytes is None for archive in archives) else ""
@@ -212,13 +213,13 @@ def print_inspection(name: str, inspection: Inspection, console: Console) -> Non
 
 
 def _print_splits(name: str, splits: Sequence[SplitFacts], console: Console) -> None:
-    table = Table(title=name, title_justify="left")
+    table = Table(title=literal(name), title_justify="left")
     for heading in ("split", "samples", "unreadable", "smallest", "median", "largest", "ignored"):
         table.add_column(heading, justify="left" if heading == "split" else "right")
     for facts in splits:
         sizes = [f"{size[1]} x {size[0]}" if size else "-" for size in (facts.smallest, facts.median, facts.largest)]
         numbers = (f"{facts.n_samples:,}", f"{facts.n_unreadable:,}", *sizes, f"{100 * facts.ignored_share:.2f} %")
-        table.add_row(escape(facts.split), *numbers)
+        table.add_row(literal(facts.split), *numbers)
     console.print(table)
 
 
@@ -227,14 +228,14 @@ def _print_classes(inspection: Inspection, console: Console) -> None:
     table.add_column("", justify="right")
     table.add_column("class", overflow="ellipsis", no_wrap=True, max_width=40)
     for facts in inspection.splits:
-        table.add_column(f"{facts.split} %", justify="right")
+        table.add_column(literal(f"{facts.split} %"), justify="right")
         table.add_column("images", justify="right")
     for index, name in enumerate(inspection.class_names):
         cells = []
         for facts in inspection.splits:
             share = 100 * facts.pixels[index] / max(1, sum(facts.pixels))
             cells += [f"{share:.3f}", f"{facts.images[index]:,}"]
-        table.add_row(str(index), escape(name), *cells)
+        table.add_row(str(index), literal(one_line(name)), *cells)
     console.print(table)
 
 

@@ -8,11 +8,11 @@ from typing import cast
 
 import torch
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from bench.base.errors import BenchError, describe_error
 from bench.base.registry import Entry, discover, students, teachers
+from bench.cli.screen.console import literal
 from bench.method import OutputSpec, TapSpec
 from bench.models.base import build_model, count_parameters, output_spec
 from bench.models.efficiency import count_flops, measure
@@ -82,7 +82,7 @@ def print_models(
             row = ["-"] * 6
             problems.append(f"{entry.name}: {error if isinstance(error, BenchError) else describe_error(error)}")
         role = "teacher" if entry.name in teachers.names() else "student"
-        table.add_row(escape(entry.name), role, *(escape(cell) for cell in row))
+        table.add_row(literal(entry.name), role, *(literal(cell) for cell in row))
     console.print(table)
     for problem in problems:
         console.print(problem, markup=False, highlight=False)

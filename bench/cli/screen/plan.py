@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from bench.cli.screen.console import literal
 from bench.plan.groups import Plan, PlannedCell
 
 
@@ -13,7 +13,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     """Print groups, cells and their states."""
     numbers = {item.cell.key: str(number) for number, group in enumerate(plan.groups, 1) for item in group.cells}
     table = Table(
-        title=f"{escape(plan.name)}: {len(plan.cells)} cells, {len(plan.groups)} groups", title_justify="left"
+        title=f"{literal(plan.name)}: {len(plan.cells)} cells, {len(plan.groups)} groups", title_justify="left"
     )
     for heading in ("group", "teacher", "student", "method", "seed", "state", "cell"):
         table.add_column(heading, overflow="fold")
@@ -38,4 +38,4 @@ def _add(table: Table, group: str, planned: PlannedCell) -> None:
     state = f"{planned.state} ({planned.reason})" if planned.reason else planned.state
     teacher = cell.teacher.name if cell.teacher else "-"
     row = (group, teacher, cell.student.name, cell.method.label, str(cell.seed), state, cell.key[:12])
-    table.add_row(*(escape(text) for text in row))
+    table.add_row(*(literal(text) for text in row))

@@ -12,11 +12,11 @@ from typing import Self
 from rich.console import Console
 from rich.console import Group as Stack
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from bench.cli.screen.console import literal
 from bench.train.events import Begun, Ended, Event, GroupBegun, Said, Scored, Stepped, TermsRead
 
 
@@ -146,9 +146,9 @@ class LiveReporter:
     def _render(self) -> Stack:
         table = Table(expand=False)
         for heading in ("method", "state", "loss terms", self._heading):
-            table.add_column(heading, overflow="ellipsis", no_wrap=True)
+            table.add_column(literal(heading), overflow="ellipsis", no_wrap=True)
         for row in self._rows.values():
-            table.add_row(*(escape(row[key]) for key in ("label", "state", "terms", "score")))
+            table.add_row(*(literal(row[key]) for key in ("label", "state", "terms", "score")))
         return Stack(Text(self._title, no_wrap=True), table, self._bars)
 
     def tell(self, event: Event) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from bench.base.errors import BenchError, unknown
 from bench.base.registry import datasets, discover, students, teachers
+from bench.cli.screen.console import literal
 from bench.matrix.find import presets
 from bench.method.registry import methods
 
@@ -27,13 +27,13 @@ def print_registered(kind: str | None, console: Console) -> None:
             table.add_column(heading, overflow="fold")
         for entry in SHOWN[name]:
             table.add_row(
-                *(escape(text) for text in (entry.name, _options(entry), entry.summary, _short(entry.origin)))
+                *(literal(text) for text in (entry.name, _options(entry), entry.summary, _short(entry.origin)))
             )
         console.print(table)
     if kind in (None, "presets"):
         table = Table("name", "file", title="presets", title_justify="left")
         for name, path in presets().items():
-            table.add_row(escape(name), escape(str(path)))
+            table.add_row(literal(name), literal(str(path)))
         console.print(table)
     for plugin in broken:
         console.print(f"plug-in {plugin.source} failed to load: {plugin.error}", markup=False, highlight=False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from bench.base.text import one_line
+from bench.cli.screen.console import literal
 from bench.store.folders import Record
 
 
@@ -13,12 +14,12 @@ def print_evaluation(record: Record, console: Console) -> None:
     """Print the scores, those of every class, and how they were taken."""
     metrics, dataset = record["metrics"], record["dataset"]
     heading = f"{record['model']['name']} on {dataset['name']} {dataset['split']} ({dataset['n_images']} images)"
-    total = Table("mIoU %", "mAcc %", "pixel accuracy %", title=escape(heading), title_justify="left")
+    total = Table("mIoU %", "mAcc %", "pixel accuracy %", title=literal(heading), title_justify="left")
     total.add_row(*(_percent(metrics[name]) for name in ("miou", "macc", "pixel_accuracy")))
     console.print(total)
     classes = Table("class", "IoU %", "accuracy %")
     for name in metrics["iou"]:
-        classes.add_row(escape(name), _percent(metrics["iou"][name]), _percent(metrics["acc"][name]))
+        classes.add_row(literal(one_line(name)), _percent(metrics["iou"][name]), _percent(metrics["acc"][name]))
     console.print(classes)
     for name, text in _facts(record):
         console.print(f"{name}: {text}", markup=False, highlight=False, soft_wrap=True)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.base.text import one_line
+from bench.cli.screen.console import literal
 from bench.store.folders import Record
 from bench.store.status import Beat, Life, Status
 
@@ -71,11 +72,11 @@ def _progress(beat: Beat) -> Iterator[str]:
 
 def _running(beat: Beat) -> Table:
     header = next((one_line(score.metric) for score in beat.scores.values()), "score")
-    table = Table("training now", header, "at iteration", box=None, padding=(0, 2, 0, 0))
+    table = Table("training now", literal(header), "at iteration", box=None, padding=(0, 2, 0, 0))
     for cell_id in beat.group.cells if beat.group else ():
         score = beat.scores.get(cell_id)
         value, iteration = (one_line(score.text), str(score.iteration)) if score else ("-", "-")
-        table.add_row(Text(one_line(cell_id)), value, iteration)
+        table.add_row(Text(one_line(cell_id)), Text(value), iteration)
     return table
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from statistics import median
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from bench.base.text import one_line
+from bench.cli.screen.console import literal
 from bench.data.look.scaffold import Survey
 
 KINDS = {"index": "numbers", "palette": "numbers with a palette", "colour": "drawings in colours"}
@@ -30,14 +31,14 @@ def print_survey(found: Survey, console: Console) -> None:
         "names of classes": found.named_by or "made up",
     }
     for name, text in rows.items():
-        table.add_row(name, escape(text))
+        table.add_row(name, literal(text))
     console.print(table)
     classes = Table(title="classes", title_justify="left")
     for heading in ("index", "name", "in the masks"):
         classes.add_column(heading, overflow="fold")
     classes.add_column("pixels", justify="right")
     for index, item in enumerate(found.classes):
-        classes.add_row(str(index), escape(item.name), escape(str(item.key)), f"{item.share:.2%}")
+        classes.add_row(str(index), literal(one_line(item.name)), literal(str(item.key)), f"{item.share:.2%}")
     console.print(classes)
     for remark in found.remarks:
         console.print(f"note: {remark}", markup=False, highlight=False, soft_wrap=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bench.base.text import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -14,16 +16,16 @@ WIDTH_WITHOUT_TERMINAL = 140
 
 
 def console(stderr: bool = False) -> Console:
-    """Return a console that leaves names as they are and, in a log, has room for every column."""
-    from rich.console import Console  # plain lines need none of it
+    """Return a console that shows names as they are, runs nothing in them and, in a log, has room for every column."""
+    from bench.cli.screen.console import CleanConsole  # plain lines need none of it
 
-    made = Console(stderr=stderr, emoji=False)
+    made = CleanConsole(stderr=stderr, emoji=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = WIDTH_WITHOUT_TERMINAL
     return made
 
 
 def say(*lines: str, stderr: bool = False) -> None:
-    """Print lines as they are."""
+    """Print lines as they are, without what a name in them would do to a terminal."""
     for line in lines:
-        typer.echo(line, err=stderr)
+        typer.echo(visible(line), err=stderr)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.base.errors import BenchError, describe_error
 from bench.data.base import Samples, SegmentationData
 from bench.data.facts import DatasetInfo
-from bench.data.read.checking import image_digest, read_all, repeated_names, shared_image
+from bench.data.read.checking import faulty_names, image_digest, read_all, shared_image
 from bench.data.read.labels import spans
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def inspect(
     opened, problems = _opened(data, names)
     tallies = []
     for name, samples in opened.items():
-        problems += [f"the {name} split is empty"] if len(samples) == 0 else repeated_names(name, samples)
+        problems += [f"the {name} split is empty"] if len(samples) == 0 else faulty_names(name, samples)
         tally = _Tally(name, len(samples), data.info.ignore_index)
         for position, outcome in enumerate(read_all(_Checked(samples, data.info), _look)):
             tally.add(samples.names[position], outcome)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bench.base.errors import BenchError, capped
 from bench.base.files import digest, file_digest, write_text
+from bench.base.text import is_text, not_text
 from bench.data.base import Samples
 from bench.data.read.files import FileSamples
 
@@ -37,7 +38,7 @@ def check_samples(splits: Mapping[str, Samples], cache: Path | None = None) -> N
     """
     problems = [f"the {name} split is empty" for name, samples in splits.items() if len(samples) == 0]
     for split, samples in splits.items():
-        problems += repeated_names(split, samples)
+        problems += faulty_names(split, samples)
     marker = None if problems else _marker(splits, cache)
     if marker is not None and marker.exists():
         return
@@ -57,10 +58,13 @@ def check_samples(splits: Mapping[str, Samples], cache: Path | None = None) -> N
         _remember(marker, "passed")
 
 
-def repeated_names(split: str, samples: Samples) -> list[str]:
-    """Return a sentence for every name that a split lists more than once."""
+def faulty_names(split: str, samples: Samples) -> list[str]:
+    """Return a sentence for every name that a split lists more than once, or that is no text."""
     repeated = [name for name, count in Counter(samples.names).items() if count > 1]
-    return [f"the {split} split lists '{name}' more than once" for name in repeated]
+    return [
+        *(f"the {split} split lists '{name}' more than once" for name in repeated),
+        *(not_text(f"'{name}' of the {split} split") for name in samples.names if not is_text(str(name))),
+    ]
 
 
 def shared_image(first: tuple[str, str], second: tuple[str, str]) -> str:

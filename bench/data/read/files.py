@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.base.errors import BenchError, capped
 from bench.base.files import digest
+from bench.base.text import escaped, is_text, not_text
 from bench.data.base import Samples
 from bench.data.read.labels import Labels
 from bench.data.read.reading import read_image
@@ -32,9 +33,14 @@ class FileSamples(Samples):
     Args:
         pairs: the files, in the order of the split.
         labels: how label files are read.
+
+    Raises:
+        BenchError: names that are no UTF-8, which no result could hold.
     """
 
     def __init__(self, pairs: Sequence[FilePair], labels: Labels) -> None:
+        if problems := [not_text(str(pair.image)) for pair in pairs if not is_text(pair.name)]:
+            raise BenchError(*capped(problems))
         self.pairs = tuple(pairs)
         self.names = tuple(pair.name for pair in self.pairs)
         self.labels = labels
@@ -88,7 +94,7 @@ def _stamps(pairs: Sequence[FilePair]) -> list[list[str | int]]:
             except OSError as error:
                 missing.append(f"{path}: {error.strerror or error}")
                 continue
-            rows.append([pair.name, str(path.resolve()), status.st_size, status.st_mtime_ns])
+            rows.append([pair.name, escaped(str(path.resolve())), status.st_size, status.st_mtime_ns])
     if missing:
         raise BenchError(*capped(missing))
     return rows

@@ -9,6 +9,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.base.errors import BenchError, capped
+from bench.base.text import is_text, not_text
+
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
 MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 SPLITS = ("train", "val", "test")
@@ -34,8 +37,12 @@ def scan(root: Path, suffixes: frozenset[str], ending: str = "", without: str = 
         ending: what a stem has to end in; it is no part of the key.
         without: stems that end in this are left out.
         skip: a folder below the root that is left out.
+
+    Raises:
+        BenchError: names that are no UTF-8, which no result could hold.
     """
     found: dict[str, list[Path]] = defaultdict(list)
+    problems: list[str] = []
     left_out = {os.path.realpath(skip)} if skip is not None else set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -48,7 +55,13 @@ def scan(root: Path, suffixes: frozenset[str], ending: str = "", without: str = 
             wanted = path.stem.endswith(ending) and len(path.stem) > len(ending)
             if path.suffix.lower() in suffixes and wanted and not (without and path.stem.endswith(without)):
                 stem = path.stem[: len(path.stem) - len(ending)]
-                found[key_of(path.relative_to(root).with_name(stem).as_posix())].append(path)
+                key = path.relative_to(root).with_name(stem).as_posix()
+                if not is_text(key):
+                    problems.append(not_text(str(path)))
+                    continue
+                found[key_of(key)].append(path)
+    if problems:
+        raise BenchError(*capped(problems))
     return found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.base.errors import BenchError, capped, unknown
+from bench.base.textfile import read_utf8
 from bench.data.base import Samples, SegmentationData
 from bench.data.facts import Locations
 from bench.data.read.checking import check_samples, content_fingerprint
@@ -120,13 +121,13 @@ def read_lines(listing: Path, layout: str) -> list[str]:
     """Return the lines of a split's list.
 
     Raises:
-        BenchError: it is missing or no text.
+        BenchError: it is missing, cannot be read, or is no UTF-8.
     """
     try:
-        return listing.read_text(encoding="utf-8").splitlines()
+        return read_utf8(listing).splitlines()
     except FileNotFoundError:
         raise BenchError(f"{listing}: no such file. {layout}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise BenchError(f"{listing}: cannot be read ({error})") from error
 
 

@@ -85,7 +85,7 @@ def draw_board(
         splits: samples by split name.
         setting: dataset and device.
         folder: where the files go.
-        stop: asked before each model.
+        stop: asked before each model and before the figure.
 
     Raises:
         BenchError: the images cannot be read, or are not those that were scored.
@@ -126,8 +126,7 @@ class _BoardPainter:
         self._column("image", [painter.photo() for painter in self.painters])
         self._column("truth", [painter.truth() for painter in self.painters])
         for label, name, cell in self._models():
-            if stop is not None and stop.requested:
-                raise Stopped
+            _heed(stop)
             try:
                 predicted = self._predict(cell, name)
             except Exception as error:  # noqa: BLE001 - a model's own code may raise anything; the others are drawn
@@ -136,6 +135,7 @@ class _BoardPainter:
                     torch.cuda.empty_cache()
                 continue
             self._model_column(label, predicted)
+        _heed(stop)
         figures: list[str] = []
         try:
             figures = self._figures()
@@ -254,6 +254,11 @@ class _BoardPainter:
             "legend": [{"name": name, "colour": list(colour)} for name, colour in self._legend()],
             "figures": figures,
         }
+
+
+def _heed(stop: StopRequest | None) -> None:
+    if stop is not None and stop.requested:
+        raise Stopped
 
 
 def _painter(task: type[Task]) -> type[Painter]:
