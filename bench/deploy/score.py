@@ -25,7 +25,7 @@ from bench.matrix.recipe import recipe_for
 from bench.matrix.settings import Settings
 from bench.method import Outputs
 from bench.models.base import Model, SegmentationModel, count_parameters, output_spec
-from bench.models.weights.reading import read_weights
+from bench.models.weights.reading import read_told
 from bench.store.folders import STORE_SCHEMA, Record
 from bench.tasks.metric import TaskSettings
 from bench.tasks.scorings import DEFAULT
@@ -129,7 +129,8 @@ def evaluate_weights(request: Request, settings: Settings) -> Record:
     _resolved("--model", request.model, students, given["model"])
     device = find_device(settings.device)
     split = _find_split(request, given["dataset"], settings)
-    known = identify(request.weights, request.model, given["model"], read_weights(request.weights))
+    read = read_told(request.weights)
+    known = identify(request.weights, request.model, given["model"], read.tensors, read.notes)
     samples, info = split.samples(), split.data.info
     model_options = students.get(request.model).options.resolve({**known.options, **given["model"]})
     channels = output_channels(request.weights, known, request.classes, request.dataset, info)

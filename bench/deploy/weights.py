@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,12 @@ from bench.data.facts import DatasetInfo
 from bench.deploy.student import building
 from bench.matrix.cell import InputSpec
 from bench.models.base import IMAGENET_MEAN, IMAGENET_STD, Model, build_model
-from bench.models.weights.published import recognised
+from bench.models.weights.opening import is_safetensors
+from bench.models.weights.published import renamed
 from bench.models.weights.reading import load_into
 from bench.plan.build import apply_input
 from bench.store.folders import CONFIG, STUDENT, Record
 from bench.tasks.segmentation.settings import Evaluation
-
-SAFETENSORS = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,9 @@ class KnownWeights:
             apply_input(model, InputSpec.model_validate(given))
 
 
-def identify(file: Path, name: str, given: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> KnownWeights:
+def identify(
+    file: Path, name: str, given: Mapping[str, Any], tensors: Mapping[str, Tensor], notes: Sequence[str] = ()
+) -> KnownWeights:
     """Find out what weights are: the project's own by the record beside them, others' by their names and shapes.
 
     Args:
@@ -69,6 +70,7 @@ def identify(file: Path, name: str, given: Mapping[str, Any], tensors: Mapping[s
         name: registered name of the model that is to load them.
         given: options of its builder that are asked for.
         tensors: what was read, of any shape by name.
+        notes: what was taken off or chosen when the file was read.
 
     Raises:
         BenchError: they are of another model.
@@ -81,17 +83,17 @@ def identify(file: Path, name: str, given: Mapping[str, Any], tensors: Mapping[s
         return KnownWeights(tensors, origin, student["options"], None, cell["recipe"]["align_corners"], cell)
     model = _built(name, 2, students.get(name).options.resolve(given), "meta")
     try:
-        found = recognised(model, tensors)
+        own = renamed(model, tensors)
     except BenchError as error:
         raise BenchError(*(f"{file}: {problem}" for problem in error.problems)) from error
+    found, done = own.published, "".join(f"; {note}" for note in (*notes, *own.notes))
     if found is None:
-        return KnownWeights(tensors, "not known: options and the dataset's normalisation as given")
-    if file.suffix == SAFETENSORS:  # what the project itself writes: it has the published names as well
-        return KnownWeights(found.weights, "shapes alone: the file is not in its authors' format", found.options)
-    told = {**found.options, **found.preparation}
-    return KnownWeights(
-        found.weights, f"a checkpoint in the form of {found.layout}", told, found.num_classes, found.align_corners
-    )
+        return KnownWeights(own.weights, f"not known: options and the dataset's normalisation as given{done}")
+    if is_safetensors(file):  # what the project itself writes: it has the published names as well
+        origin = f"shapes alone: the file is not in its authors' format{done}"
+        return KnownWeights(found.weights, origin, found.options)
+    origin, told = f"a checkpoint in the form of {found.layout}{done}", {**found.options, **found.preparation}
+    return KnownWeights(found.weights, origin, told, found.num_classes, found.align_corners)
 
 
 def _own_record(weights: Path) -> Record | None:

@@ -14,9 +14,10 @@ from bench.matrix.schema import ModelEntry
 from bench.method import Specs
 from bench.models.base import Model, lone_value, output_spec
 from bench.models.weights.addressed import AddressedFile
+from bench.models.weights.opening import is_safetensors
 from bench.models.weights.pretrained import PublishedFile
-from bench.models.weights.published import recognised, under_own_names
-from bench.models.weights.reading import read_weights, require_fit
+from bench.models.weights.published import renamed
+from bench.models.weights.reading import read_told, require_finite, require_fit
 from bench.plan.build import build_spec
 from bench.plan.weights import find_weights
 from bench.tasks.base import Task
@@ -102,6 +103,11 @@ class Models:
         self.weights[sha256] = path
         return sha256
 
+    def _shown(self, path: Path) -> str:
+        """Return what a weights file is called to the user."""
+        kept = {file.path: file.file for file in self.published.values() if isinstance(file, AddressedFile)}
+        return kept.get(path, path.name)
+
     def _note(self, sentence: str) -> None:
         if sentence not in self.notes:
             self.notes.append(sentence)
@@ -157,10 +163,14 @@ class Models:
 
     def _try(self, spec: ModelSpec, model: Model, path: Path) -> None:
         """Try weights on a model; where their form is a publisher's who prepares images otherwise, note that."""
-        weights = read_weights(path)
-        require_fit(model, under_own_names(model, weights), f"{path} (model '{spec.name}')")
-        found = recognised(model, weights) if path.suffix != ".safetensors" else None
+        read = read_told(path)
+        own = renamed(model, read.tensors)
+        require_fit(model, own.weights, f"{path} (model '{spec.name}')")
+        require_finite(model, own.weights, f"{path} (model '{spec.name}')")
+        for note in (*read.notes, *own.notes):
+            self._note(f"{self._shown(path)}: {note}")
+        found = own.published if not is_safetensors(path) else None
         other = {k: v for k, v in found.preparation.items() if spec.options.get(k) != v} if found else {}
         if found and other:
             shown = ", ".join(f"{key}: {value}" for key, value in other.items())
-            self._note(f"{path.name} has the form of {found.layout}, which goes with {shown} of '{spec.name}'")
+            self._note(f"{self._shown(path)} has the form of {found.layout}, which goes with {shown} of '{spec.name}'")

@@ -328,10 +328,39 @@ def test_a_publishers_checkpoint_is_told_by_its_form_and_what_goes_with_it(tmp_p
     pairs = [{"teacher": entry, "student": "net_small"}]
     settings = Settings(results=tmp_path / "results")
     plan = build_plan(load_matrix(str(write_matrix(tmp_path, methods=["none", "response"], pairs=pairs))), settings)
-    assert len(plan.notes) == 1
-    assert "which goes with normalization: espnet_camvid of 'espnet'" in plan.notes[0]
+    prefix = "espnet.pth: 'module.' was taken off the names of its tensors"
+    assert plan.notes[0] == prefix
+    assert "which goes with normalization: espnet_camvid of 'espnet'" in plan.notes[1]
     print_plan(plan, Console(width=250))
-    assert f"note: {plan.notes[0]}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert all(printed.count(f"note: {note}") == 1 for note in plan.notes)
     pairs = [{"teacher": {**entry, "normalization": "espnet_camvid"}, "student": "net_small"}]
     plan = build_plan(load_matrix(str(write_matrix(tmp_path, methods=["none", "response"], pairs=pairs))), settings)
-    assert plan.notes == ()
+    assert plan.notes == (prefix,)
+
+
+def test_a_teacher_in_the_wrappings_of_a_trainer_is_the_same_teacher(tmp_path, teacher_weights):
+    """Whatever prefix all names share is taken off and told; what was never counted is no fault."""
+    from safetensors.torch import load
+
+    state = load(teacher_weights)
+    plain = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    torch.save(
+        {"state_dict": {f"model.{name}": value for name, value in plain.items()}, "epoch": 3}, tmp_path / "l.ckpt"
+    )
+    torch.save({f"net._orig_mod.student.{name}": value for name, value in state.items()}, tmp_path / "o.pth")
+    (tmp_path / "plain.safetensors").write_bytes(teacher_weights)
+    scores = {}
+    for name, notes in {
+        "plain.safetensors": (),
+        "l.ckpt": ("l.ckpt: 'model.' was taken off the names of its tensors",),
+        "o.pth": (
+            "o.pth: '_orig_mod.' was taken off the names of its tensors",
+            "o.pth: 'net.student.' was taken off the names of its tensors",
+        ),
+    }.items():
+        path = write_matrix(tmp_path, name, methods=["none", "kd"], pairs=pair(str(tmp_path / name)))
+        plan = run(path, tmp_path / "results")
+        assert plan.notes == notes
+        scores[name] = records(plan.run)["kd"][1]["metrics"]["miou"]
+    assert len(set(scores.values())) == 1

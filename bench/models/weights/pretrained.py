@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -35,7 +35,7 @@ class PublishedFile:
 
     url: str
     file: str
-    sha256: str | None = None
+    sha256: str | None = field(default=None, kw_only=True)
 
     @property
     def place(self) -> Path:

@@ -12,6 +12,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from bench.models.weights.reading import needed_names
+from bench.models.weights.wrapping import parts_of, shared_prefixes, taken_off
+
+_SHOWN = 3
+
 
 @dataclass(frozen=True)
 class Published:
@@ -49,6 +54,52 @@ def recognised(model: nn.Module, weights: Mapping[str, Tensor]) -> Published | N
     return found
 
 
+@dataclass(frozen=True)
+class Renamed:
+    """A checkpoint under the names of a model.
+
+    Attributes:
+        weights: its tensors; as they were where they are not the model's.
+        published: what the model's class makes of them; None where it knows no form but its own.
+        notes: what was done to the names, in sentences that follow the file's name.
+    """
+
+    weights: Mapping[str, Tensor]
+    published: Published | None = None
+    notes: tuple[str, ...] = ()
+
+
+def renamed(model: nn.Module, weights: Mapping[str, Tensor]) -> Renamed:
+    """Return a checkpoint under the names of the model that is to load it.
+
+    A prefix that all names share is taken off where the model has none such. Where a single part of the names is the
+    whole model, as beside a loss with weights of its own, that part is taken.
+
+    Args:
+        model: the model; it may stand on the meta device.
+        weights: the checkpoint's tensors by name, of any shape.
+
+    Raises:
+        BenchError: the checkpoint is a sibling's.
+    """
+    own, needed = set(model.state_dict()), needed_names(model)
+    best, most = "", 0
+    for prefix in shared_prefixes(weights):
+        inner = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+        if (found := recognised(model, inner)) is not None:
+            return Renamed(found.weights, found, (taken_off(prefix),) if prefix else ())
+        if (n_known := len(own & set(inner))) > most:
+            best, most = prefix, n_known
+    plain = {name.removeprefix(best): tensor for name, tensor in weights.items()} if best else weights
+    fitting = {part: inner for part, inner in parts_of(weights).items() if needed <= set(inner) <= own}
+    if needed <= set(plain) or len(fitting) != 1:
+        return Renamed(plain, None, (taken_off(best),) if best else ())
+    ((part, inner),) = fitting.items()
+    left = [name for name in weights if not name.startswith(part)]
+    told = f"{', '.join(left[:_SHOWN])}{', ...' if len(left) > _SHOWN else ''}"
+    return Renamed(inner, None, (f"of its tensors those under '{part}' are taken, not {told}",))
+
+
 def under_own_names(model: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """Return a checkpoint's tensors under the names of the model that is to load it.
 
@@ -59,5 +110,4 @@ def under_own_names(model: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[
     Raises:
         BenchError: the checkpoint is a sibling's.
     """
-    found = recognised(model, weights)
-    return weights if found is None else found.weights
+    return renamed(model, weights).weights

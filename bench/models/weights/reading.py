@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -13,8 +11,10 @@ from torch import Tensor, nn
 
 from bench.base.errors import BenchError
 from bench.base.files import write_bytes
+from bench.models.weights.opening import opened
+from bench.models.weights.wrapping import Unwrapped, parts_of, unwrapped
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def save_weights(model: nn.Module, path: Path) -> str:
@@ -28,7 +28,7 @@ def save_weights(model: nn.Module, path: Path) -> str:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a ``.safetensors`` file or a torch checkpoint without running code from it.
 
-    Common wrappings (``state_dict``, ``model``, a ``module.`` prefix) are taken off.
+    Common wrappings (``state_dict``, ``model``, a ``module.`` or ``_orig_mod.`` in all names) are taken off.
 
     Returns:
         Tensors of any shape by name, on the CPU.
@@ -36,22 +36,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         BenchError: absent, truncated, not weights, or a file that wants to run code.
     """
-    if not path.is_file():
-        raise BenchError(f"weights not found: {path}")
-    try:
-        if path.suffix == ".safetensors":
-            content: Any = safetensors.torch.load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise BenchError(
-            f"{path} holds more than tensors, or is no checkpoint, and was not opened: {_first(error)}"
-        ) from error
-    except Exception as error:  # damaged bytes raise whatever the unpickler stumbles over, IndexError among others
-        raise BenchError(
-            f"{path} is not a readable checkpoint ({path.stat().st_size} bytes): {_first(error)}. Download it again."
-        ) from error
-    return _unwrapped(content, path)
+    return read_told(path).tensors
+
+
+def read_told(path: Path) -> Unwrapped:
+    """Read weights as :func:`read_weights` does, and tell what was taken off or chosen.
+
+    Raises:
+        BenchError: absent, truncated, not weights, or a file that wants to run code.
+    """
+    return unwrapped(opened(path), path)
 
 
 def load_into(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
@@ -81,7 +75,7 @@ def require_fit(model: nn.Module, weights: Mapping[str, Tensor], source: str) ->
         BenchError: names or shapes differ; lists them.
     """
     own = model.state_dict()
-    missing = sorted(set(own) - set(weights))
+    missing = sorted(needed_names(model) - set(weights))
     unexpected = sorted(set(weights) - set(own))
     shapes = [
         f"{name}: {tuple(weights[name].shape)} in the file, {tuple(own[name].shape)} in the model"
@@ -94,7 +88,8 @@ def require_fit(model: nn.Module, weights: Mapping[str, Tensor], source: str) ->
         if found
     ]
     if problems:
-        raise BenchError(f"{source} does not fit the model: " + "; ".join(problems) + _class_counts(own, weights))
+        hint = _class_counts(own, weights) or _several_models(needed_names(model), weights)
+        raise BenchError(f"{source} does not fit the model: " + "; ".join(problems) + hint)
 
 
 def _class_counts(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
@@ -107,16 +102,37 @@ def _class_counts(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> s
     return ""
 
 
-def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
-    for key in _WRAPPERS * 2:  # twice, for one wrapping inside another in either order
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not content or not all(isinstance(item, Tensor) for item in content.values()):
-        raise BenchError(f"{path} holds no state dict of tensors")
-    names = [str(name) for name in content]
-    prefix = "module." if all(name.startswith("module.") for name in names) else ""
-    return {str(name).removeprefix(prefix): tensor for name, tensor in content.items()}
+def _several_models(needed: Set[str], weights: Mapping[str, Tensor]) -> str:
+    """Say so where several parts of the names are each a model of that kind."""
+    fitting = [part for part, inner in parts_of(weights).items() if needed <= set(inner)]
+    if len(fitting) < 2:
+        return ""
+    told = " and ".join(f"'{part}'" for part in fitting)
+    return f". Its names that begin with {told} are several such models: save those of one of them alone"
 
 
-def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+def needed_names(model: nn.Module) -> set[str]:
+    """Return the names that weights must have: torch's strict load counts batches from 0 where a file does not tell."""
+    norms = [name for name, part in model.named_modules() if isinstance(part, _NORMS)]
+    return set(model.state_dict()) - {f"{name}.num_batches_tracked".lstrip(".") for name in norms}
+
+
+def require_finite(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights that no forward pass survives: parameters that are not finite, or buffers that are no number.
+
+    Args:
+        model: is to receive the weights, which fit.
+        weights: tensors by name, of any shape.
+        source: named in messages.
+
+    Raises:
+        BenchError: with the first names.
+    """
+    parameters = {name for name, _ in model.named_parameters()}
+    bad = [
+        name
+        for name, tensor in weights.items()
+        if bool((~torch.isfinite(tensor) if name in parameters else torch.isnan(tensor)).any())
+    ]
+    if bad:
+        raise BenchError(f"{source} holds numbers that are not finite: {', '.join(bad[:5])}")
