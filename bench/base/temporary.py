@@ -7,16 +7,15 @@ import os
 import re
 import shutil
 import stat
+import sys
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-try:
+if sys.platform != "win32":  # there a file that is open cannot be removed, which is as good as a lock
     import fcntl
-except ImportError:  # pragma: no cover - where there is none, a file that is open cannot be removed either
-    fcntl = None  # type: ignore[assignment]
 
 MOST_NAME_BYTES = 255
 """Bytes that common file systems take for the name of one file or folder, in UTF-8."""
@@ -41,7 +40,7 @@ def new_temporary(path: Path) -> IO[bytes]:
     while True:
         # With the permissions of any new file, which mkstemp would narrow.
         file = path.with_name(temporary_name(path.name)).open("xb")
-        if fcntl is not None:
+        if sys.platform != "win32":
             with contextlib.suppress(OSError):  # a file system that knows no locks
                 fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
@@ -51,8 +50,8 @@ def new_temporary(path: Path) -> IO[bytes]:
 
 def put_in_place(file: IO[bytes], path: Path) -> None:
     """Give a temporary file its name while it is still held, or it could be swept in between."""
-    if fcntl is None:  # pragma: no cover - there a file must be closed to be renamed
-        file.close()
+    if sys.platform == "win32":
+        file.close()  # or it cannot be renamed
     Path(file.name).replace(path)
 
 
@@ -94,7 +93,7 @@ def _opened(path: str) -> Iterator[int]:
 
 
 def _held(handle: int, status: os.stat_result) -> bool:
-    if fcntl is None:  # pragma: no cover
+    if sys.platform == "win32":
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

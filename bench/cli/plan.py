@@ -35,9 +35,12 @@ def plan(
     settings = make_settings(results, data_root, accept_stale=accept_stale, retrain=tuple(retrain or ()))
 
     from bench.cli.screen.plan import print_plan  # a mistake is told before the slow imports
+    from bench.plan.aside import require_one_dataset
     from bench.plan.groups import build_plan
 
-    print_plan(build_plan(loaded, settings), terminal.console())
+    built = build_plan(loaded, settings)
+    print_plan(built, terminal.console())
+    require_one_dataset(built)
 
 
 def add_to(app: typer.Typer) -> None:

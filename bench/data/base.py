@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from bench.base.errors import BenchError
@@ -102,6 +103,13 @@ class Data(ABC):
             given: all options, defaults filled in.
         """
         return {name: value for name, value in given.items() if name not in self.paths}
+
+    def located(self) -> tuple[Path, ...]:
+        """Return the files and folders that an option or a data root gives; empty where none does, or none is there.
+
+        Two datasets that differ in their files and in these are not one whose files were corrected.
+        """
+        return ()
 
     def missing(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return what keeps the named splits from being used, without making or fetching anything."""

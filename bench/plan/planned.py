@@ -35,6 +35,7 @@ class PlannedCell:
         reason: why, for the states that need one.
         provenance: digests of code, data and versions that a result made now would carry.
         remarks: what the method does otherwise than its paper because of this pair.
+        other_dataset: what is there is of a dataset whose files differ and lay in another place.
     """
 
     cell: Cell
@@ -42,6 +43,7 @@ class PlannedCell:
     reason: str = ""
     provenance: Record = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    other_dataset: bool = False
 
     @property
     def to_train(self) -> bool:

@@ -18,6 +18,9 @@ from bench.plan.code import model_code
 from bench.plan.planned import PlannedCell, Wanted
 from bench.store.folders import CONFIG, RESULT, STUDENT, CellFolder, Record, RunFolder
 
+PLACE = "place"
+"""Key of where the dataset's files lay; that they were moved alone makes nothing stale."""
+DATASET_CHANGED = "the content of the dataset changed"
 _CHANGED = {
     "method": "the method's code changed",
     "student": "the student's code changed",
@@ -45,6 +48,7 @@ class Standing:
     settings: Settings
     _code: dict[str, str] = field(default_factory=dict)
     _fingerprint: str | None = None
+    _place: str | None = None
     _trained: dict[str, str | None] = field(default_factory=dict)
 
     def of(self, wanted: Wanted, *, teacher: bool = False) -> PlannedCell:
@@ -59,7 +63,8 @@ class Standing:
         cell, provenance = wanted.cell, self.provenance(wanted.cell)
         folder = (self.teachers_run if teacher else self.run).cell(cell.id)
         state, reason = self._state(cell, folder, provenance, teacher)
-        return PlannedCell(cell, state, reason, provenance, wanted.remarks)
+        elsewhere = state == "stale" and DATASET_CHANGED in reason and _lay_elsewhere(folder, provenance)
+        return PlannedCell(cell, state, reason, provenance, wanted.remarks, elsewhere)
 
     def _state(self, cell: Cell, folder: CellFolder, provenance: Record, teacher: bool) -> tuple[str, str]:
         state, record = folder.state()
@@ -83,6 +88,7 @@ class Standing:
     def provenance(self, cell: Cell) -> Record:
         """Return the digests of code, weights and versions that a result made now would carry."""
         record: Record = {
+            **({PLACE: self._where} if self._where else {}),
             "method": methods.get(cell.method.name).code_digest,
             "student": self._model_code(cell.student),
             "torch": version("torch"),
@@ -91,6 +97,14 @@ class Standing:
             record["teacher"] = self._model_code(cell.teacher)
             record["teacher_weights"] = cell.teacher.weights_sha256 or self._trained_digest(cell.teacher)
         return record
+
+    @property
+    def _where(self) -> str:
+        """Digest of where the dataset's files lie, as no path stands in a record; empty where nothing tells."""
+        if self._place is None:
+            places = [str(place.resolve()) for place in self.data.located()]
+            self._place = digest(places, 16) if places else ""
+        return self._place
 
     def _model_code(self, model: ModelSpec) -> str:
         key = digest(model.model_dump(mode="json"))
@@ -123,6 +137,12 @@ class Standing:
         return bool(self._fingerprint) and self._fingerprint != fingerprint
 
 
+def _lay_elsewhere(folder: CellFolder, current: Record) -> bool:
+    """Tell whether the dataset of a result is known to have lain in another place."""
+    places = folder.config()["provenance"].get(PLACE), current.get(PLACE)
+    return None not in places and places[0] != places[1]
+
+
 def changed(recorded: Any, current: Record, data_changed: Callable[[str], bool]) -> list[str]:
     """Return what differs between the making of a result and now, in words.
 
@@ -135,9 +155,9 @@ def changed(recorded: Any, current: Record, data_changed: Callable[[str], bool])
         return [f"{CONFIG} does not tell by which code it was made"]
     changes = [
         _CHANGED.get(name, f"{name} {recorded[name]} -> {current[name]}")
-        for name in sorted(set(recorded) & set(current))
+        for name in sorted((set(recorded) & set(current)) - {PLACE})
         if current[name] is not None and recorded[name] != current[name]
     ]
     if "dataset" in recorded and data_changed(recorded["dataset"]):
-        changes.append("the content of the dataset changed")
+        changes.append(DATASET_CHANGED)
     return changes

@@ -15,6 +15,7 @@ from bench.base.temporary import sweep
 from bench.data.base import TargetSamples
 from bench.matrix.matrix import LoadedMatrix
 from bench.matrix.settings import Settings
+from bench.plan.aside import changed_data, require_one_dataset
 from bench.plan.groups import Plan, build_plan, refreshed
 from bench.plan.record import needed_bytes, write_plan
 from bench.train.engine import Engine
@@ -54,7 +55,8 @@ def run_matrix(
     require_precision(loaded.matrix.recipe.precision, find_device(settings.device))
     plan = _with_weights(loaded, settings, reporter)
     _require_matches(plan, settings.retrain)
-    for note in plan.notes:
+    require_one_dataset(plan)
+    for note in (*plan.notes, *changed_data(plan)):
         reporter.tell(Said(f"note: {note}"))
     require_own(plan.run.path, plan.teachers_run.path)
     with plan.run.writing():

@@ -91,7 +91,6 @@ def test_what_a_living_process_writes_stays(tmp_path: Path, word: str, names: li
 
 
 def test_a_file_that_is_swept_before_it_is_held_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert temporary.fcntl is not None
     real, swept = temporary.fcntl.flock, []
 
     def late(file: object, operation: int) -> None:
@@ -111,7 +110,6 @@ def test_where_no_lock_can_be_asked_only_what_is_old_goes(tmp_path: Path, monkey
     def none(*_: object) -> None:
         raise OSError(38, "Function not implemented")
 
-    assert temporary.fcntl is not None
     monkeypatch.setattr(temporary.fcntl, "flock", none)
     with new_temporary(tmp_path / "old") as old, new_temporary(tmp_path / "young") as young:
         os.utime(old.name, (0, 0))

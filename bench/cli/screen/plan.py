@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli.screen.console import literal
+from bench.plan.aside import changed_data
 from bench.plan.groups import Plan, PlannedCell
 
 
@@ -22,7 +23,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     for planned in plan.cells:
         _add(table, numbers.get(planned.cell.key, "-"), planned)
     console.print(table)
-    for remark in dict.fromkeys((*plan.notes, *(remark for planned in plan.cells for remark in planned.remarks))):
+    remarks = (remark for planned in plan.cells for remark in planned.remarks)
+    for remark in dict.fromkeys((*plan.notes, *remarks, *changed_data(plan))):
         console.print(f"note: {remark}", markup=False, highlight=False)
     for sentence in plan.data.missing(plan.cells[0].cell.dataset.splits):
         console.print(f"missing: {sentence}", markup=False, highlight=False)

@@ -71,6 +71,13 @@ class StandardData(SegmentationData):
         looked = ", ".join(str(place) for place in places) or "nowhere, as no data root was named"
         raise BenchError(f"{self.name} is not there. Looked in: {looked}. {self.layout} {self.help}")
 
+    def located(self) -> tuple[Path, ...]:
+        """Return the dataset's folder."""
+        try:
+            return (self.root,)
+        except BenchError:
+            return ()
+
     def labels(self, name: str) -> Labels:
         """Return how the label files of a split are read."""
         return IndexLabels(self.label_values, self.info.ignore_index)

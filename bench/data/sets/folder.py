@@ -198,6 +198,10 @@ class FolderData(SegmentationData):
             "title": self.title,
         }
 
+    def located(self) -> tuple[Path, ...]:
+        """Return the folders of images, masks and lists."""
+        return tuple(place for place in (self.tree.images, self.tree.masks, self.tree.lists) if place is not None)
+
     def _pairs(self, names: Sequence[str]) -> dict[str, list[FilePair]]:
         problems: list[str] = []
         found: dict[str, list[FilePair]] = {}
