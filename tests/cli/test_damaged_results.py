@@ -84,7 +84,7 @@ def test_damaged_files(bench: Command, tmp_path: Path, data: st.DataObject) -> N
         require_told(bench, root, file, command)
 
 
-@settings(SEEDED, max_examples=6)
+@settings(SEEDED, max_examples=4)
 @given(data=st.data())
 def test_damaged_files_in_slow_commands(bench: Command, tmp_path: Path, data: st.DataObject) -> None:
     root = copied(tmp_path)

@@ -1,4 +1,4 @@
-"""Whatever is written into a matrix, the plan is made or refused with sentences: no traceback, no hang, no file elsewhere."""
+"""Whatever is written into a matrix, the plan is made or refused with sentences, and no file is written elsewhere."""
 
 from __future__ import annotations
 
