@@ -37,8 +37,8 @@ def build_plan(loaded: LoadedMatrix, settings: Settings) -> Plan:
     if all(one.refused is not None for one in wanted):
         raise BenchError(*dict.fromkeys(f"{one.cell.method.label} skipped: {one.refused}" for one in wanted))
     teachers = _wanted_teachers(loaded, dataset, models, support, wanted)
+    wanted, notes = support.trainable(wanted, teachers)
     trainable = [one.cell for one in (*wanted, *teachers) if one.refused is None]
-    support.require_trainable(trainable)
     run, teachers_run = RunFolder(settings.results / loaded.matrix.name), RunFolder(settings.results / TEACHERS)
     plan = Plan(
         name=loaded.matrix.name,
@@ -52,7 +52,7 @@ def build_plan(loaded: LoadedMatrix, settings: Settings) -> Plan:
         groups=(),
         published=tuple(models.published.values()),
         expected=_expected(loaded, dataset, models),
-        notes=tuple(models.notes),
+        notes=(*models.notes, *notes),
         n_parameters={cell.key: models.probe(cell.student, support.size).n_parameters for cell in trainable},
         wanted=tuple(wanted),
         wanted_teachers=tuple(teachers),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -64,26 +64,42 @@ class Support:
         except Unsupported as verdict:
             return Wanted(cell, str(verdict))
 
-    def require_trainable(self, cells: Sequence[Cell]) -> None:
-        """Refuse batches of one image for models whose batch norm needs more, which training would find out.
+    def untrainable(self, cell: Cell) -> str:
+        """Return why a cell cannot be trained on batches of one image, and what to do; empty where it can.
+
+        A batch norm needs more than one value a channel, which training would find out.
+        """
+        if cell.recipe.batch_size > 1:
+            return ""
+        told = self.models.lone_value(cell.student, cell.recipe.augment.crop or self.size)
+        recipe = "recipe" if self.loaded.matrix.recipe.batch_size == 1 else "teacher_recipe"
+        return told and (
+            f"{self.loaded.path}: {recipe}.batch_size: '{cell.student.name}' cannot be trained on batches of one "
+            f"image, as a batch norm of it sees one value a channel ({told}). Set {recipe}.batch_size to 2 or more, "
+            "or choose another model."
+        )
+
+    def trainable(self, wanted: Sequence[Wanted], teachers: Sequence[Wanted]) -> tuple[list[Wanted], list[str]]:
+        """Return the cells, those that cannot be trained skipped with the reason, and notes on such teachers.
 
         Args:
-            cells: those that are to be trained, teachers among them.
+            wanted: the cells of the matrix.
+            teachers: the cells that train its teachers.
 
         Raises:
-            BenchError: all such models, with what to do.
+            BenchError: no cell is left that could end well; all such models, with what to do.
         """
-        recipe = "recipe" if self.loaded.matrix.recipe.batch_size == 1 else "teacher_recipe"
-        problems: dict[str, None] = {}
-        for cell in (cell for cell in cells if cell.recipe.batch_size == 1):
-            if told := self.models.lone_value(cell.student, cell.recipe.augment.crop or self.size):
-                problems[
-                    f"{self.loaded.path}: {recipe}.batch_size: '{cell.student.name}' cannot be trained on batches of "
-                    f"one image, as a batch norm of it sees one value a channel ({told}). Set {recipe}.batch_size to 2 "
-                    "or more, or choose another model."
-                ] = None
-        if problems:
-            raise BenchError(*problems)
+        lost = {one.cell.key: told for one in teachers if (told := self.untrainable(one.cell))}
+        told_of = {one.cell.key: self.untrainable(one.cell) for one in wanted if one.refused is None}
+        hopeless = [
+            told_of[one.cell.key] or (lost.get(one.cell.teacher.key, "") if one.cell.teacher else "")
+            for one in wanted
+            if one.refused is None
+        ]
+        if all(hopeless):
+            raise BenchError(*dict.fromkeys((*filter(None, told_of.values()), *lost.values())))
+        kept = [replace(one, refused=told) if (told := told_of.get(one.cell.key)) else one for one in wanted]
+        return kept, [f"{told} Cells that listen to it will fail." for told in lost.values()]
 
     def _remarks(self, cell: Cell) -> tuple[str, ...]:
         """Return what the method says of the pair.

@@ -76,7 +76,10 @@ def test_a_batch_norm_behind_pooling_to_one_pixel_is_refused(matrix_file: Matrix
 
 def test_a_teacher_that_is_trained_here_counts_with_its_own_recipe(matrix_file: MatrixFile) -> None:
     path = pooled_matrix(matrix_file, "net_small", "pooled_teacher", recipe=TWO, teacher_recipe="{batch_size: 1}")
-    (problem,) = problems(path)
+    (note,) = planned(path).notes
+    assert "m.yaml: teacher_recipe.batch_size: 'pooled_teacher' cannot be trained on batches of one" in note
+    assert note.endswith("Cells that listen to it will fail.")
+    (problem,) = problems(path, "methods=[kd]", no_baseline=True)
     assert problem.startswith("m.yaml: teacher_recipe.batch_size: 'pooled_teacher' cannot be trained on batches of one")
     assert len(planned(path, "teacher_recipe.batch_size=2").teachers) == 1
     assert planned(path, "methods=[none]").teachers == ()  # nobody listens to it
@@ -112,3 +115,11 @@ def test_larger_batches_cost_no_trial(matrix_file: MatrixFile, monkeypatch: pyte
 def test_a_registered_pspnet_is_refused_on_batches_of_one(matrix_file: MatrixFile) -> None:
     path = matrix_file(recipe=ONE, pairs="[{teacher: net_large, student: {name: pspnet_r18_cirkd, pretrained: false}}]")
     assert [problem.split("'")[1] for problem in problems(path)] == ["pspnet_r18_cirkd"]
+
+
+def test_other_pairs_are_planned_beside_one_that_cannot_be_trained(matrix_file: MatrixFile) -> None:
+    pairs = "[{teacher: net_large, student: pooled}, {teacher: net_large, student: net_small}]"
+    plan = planned(pooled_matrix(matrix_file, pairs=pairs))
+    states = {(item.cell.student.name, item.state) for item in plan.cells}
+    assert states == {("pooled", "skipped"), ("net_small", "planned")}
+    assert all("cannot be trained on batches of one image" in item.reason for item in plan.cells if item.reason)
