@@ -18,6 +18,8 @@ from bench.base.progress import Report, Silent
 from bench.models.weights.hub import HubFile
 from bench.models.weights.reading import load_into, read_weights
 
+_DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+"""Digits in a name that are no digest, as in ``net-20240131.pth``."""
 _PATIENCE = Patience(attempts=2)
 """Less than for a data set: what a run needs is fetched while somebody waits for it to begin."""
 
@@ -84,7 +86,7 @@ class PublishedFile:
     def _download(self, path: Path, report: Report) -> None:
         """Download to a place that other processes may be downloading to as well; they wait for the first one."""
         digits = re.search(r"-([0-9a-f]{8,})\.", self.file)
-        checksum = self.sha256 or (digits and digits[1])
+        checksum = self.sha256 or (digits and not _DATE.fullmatch(digits[1]) and digits[1])
         source = Remote(self.url, checksum=f"sha256:{checksum}" if checksum else None)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

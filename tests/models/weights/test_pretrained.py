@@ -54,6 +54,25 @@ def test_a_download_with_another_digest_is_not_kept(server: Server) -> None:
     assert not file.path.exists()
 
 
+def test_a_date_in_a_name_is_no_digest(server: Server) -> None:
+    file = PublishedFile(server.url("net-20240131.pth"), "net-20240131.pth")
+    file.fetch()
+    assert file.path.read_bytes() == CONTENT
+
+
+def test_a_digest_that_is_told_is_checked_wherever_the_file_comes_from(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong, right = "0" * 64, hashlib.sha256(CONTENT).hexdigest()
+    assert f"sha256 expected {wrong}" in refused(PublishedFile(server.url("net.pth"), "net.pth", sha256=wrong))
+    url = "https://huggingface.co/owner/name/resolve/main/net.pth"
+    with hub.serving() as running:
+        hub.use_hub(running.url, monkeypatch)
+        running.files["owner/name/net.pth"] = CONTENT
+        assert f"sha256 expected {wrong}, found {right}" in refused(PublishedFile(url, "hub.pth", sha256=wrong))
+        PublishedFile(url, "hub.pth", sha256=right).fetch()
+
+
 def test_an_interrupted_download_goes_on(server: Server) -> None:
     file = PublishedFile(server.url("net.pth"), "net.pth")
     server.cut_after = [1000, *[0] * 9]
