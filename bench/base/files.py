@@ -82,23 +82,22 @@ class WriteError(OSError):
     Args:
         cause: what the system said.
         path: the file.
-        needed_bytes: its size, where that is known.
+
+    Attributes:
+        needed_bytes: its size, where the one who writes it tells.
     """
 
-    def __init__(self, cause: OSError, path: Path, needed_bytes: int | None = None) -> None:
+    def __init__(self, cause: OSError, path: Path) -> None:
         super().__init__(cause.errno, cause.strerror or str(cause), str(path))
-        self.needed_bytes = needed_bytes
+        self.needed_bytes: int | None = None
 
 
-def write_atomic(
-    path: Path, write: Callable[[IO[bytes]], object], needed_bytes: int | None = None, *, durable: bool = True
-) -> None:
+def write_atomic(path: Path, write: Callable[[IO[bytes]], object], *, durable: bool = True) -> None:
     """Write a file so that a reader sees the old content or the new, never half.
 
     Args:
         path: the file.
         write: called with the temporary binary file.
-        needed_bytes: what it is going to write, where that is known; told where the disk is full.
         durable: whether to wait until the disk has it, for what cannot be made again.
 
     Raises:
@@ -123,7 +122,7 @@ def write_atomic(
         cause = _refusal(error, before)
         if cause is None:
             raise
-        raise WriteError(cause, path, needed_bytes) from error
+        raise WriteError(cause, path) from error
     if durable:
         _sync_folder(path.parent)
 
@@ -153,7 +152,11 @@ def _sync_folder(folder: Path) -> None:
 
 def write_bytes(path: Path, content: bytes | memoryview) -> str:
     """Write a file atomically; return the SHA-256 of its content."""
-    write_atomic(path, lambda file: file.write(content), memoryview(content).nbytes)
+    try:
+        write_atomic(path, lambda file: file.write(content))
+    except WriteError as error:
+        error.needed_bytes = memoryview(content).nbytes
+        raise
     return hashlib.sha256(content).hexdigest()
 
 

@@ -28,14 +28,11 @@ def save_checkpoint(trainee: Trainee) -> None:
         if (folder / CHECKPOINT).exists():
             (folder / CHECKPOINT).replace(folder / PREVIOUS)
     try:
-        write_atomic(folder / CHECKPOINT, lambda file: torch.save(state, file), _size(state))
+        write_atomic(folder / CHECKPOINT, lambda file: torch.save(state, file))
     except WriteError as error:
+        error.needed_bytes = tensor_bytes(leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor))
         kept = f" Then the same command goes on from {PREVIOUS}." if (folder / PREVIOUS).exists() else ""
         raise BenchError(f"{write_problem(folder / CHECKPOINT, error)}{kept}") from error
-
-
-def _size(state: dict[str, Any]) -> int:
-    return tensor_bytes(leaf for leaf in tree_leaves(state) if isinstance(leaf, Tensor))
 
 
 def resumed(make: Callable[[], Trainee], tell: Callable[[str], object]) -> Trainee:

@@ -307,7 +307,7 @@ def _stored(value: Any, path: Path) -> Path:
     if value["bytes"] is None:
         return Path(value["path"])
     # another process may be reading the same file; a dataset has too many of them to wait for the disk each time
-    write_atomic(path, lambda file: file.write(value["bytes"]), len(value["bytes"]), durable=False)
+    write_atomic(path, lambda file: file.write(value["bytes"]), durable=False)
     return path
 
 
