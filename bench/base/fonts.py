@@ -48,7 +48,8 @@ class Font:
 @contextlib.contextmanager
 def letters_without_font() -> Iterator[set[str]]:
     """Collect the letters that no font has and that are drawn in the block, as boxes."""
-    token = _missing.set(found := set())
+    found: set[str] = set()
+    token = _missing.set(found)
     try:
         yield found
     finally:
