@@ -225,7 +225,8 @@ def show(
     wanted = split or (chosen.splits[-1] if chosen.splits else chosen.data.info.eval_split)
     chosen.require_splits((wanted,))
     samples = cast("Samples", chosen.open_split(wanted))
-    sheet = contact_sheet(samples, chosen.data.info, n, seed)
+    with terminal.drawing():
+        sheet = contact_sheet(samples, chosen.data.info, n, seed)
     path = output or sheet_path(results, chosen.name, wanted)
     write_atomic(path, lambda file: file.write(sheet.png()))
     console = terminal.console()

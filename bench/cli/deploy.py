@@ -10,7 +10,7 @@ import typer
 
 from bench.base.errors import EXIT_CELLS_FAILED, EXIT_DONE, BenchError
 from bench.base.text import one_line
-from bench.cli.screen.terminal import say
+from bench.cli.screen.terminal import drawing, say
 
 CellArgument = Annotated[
     Path, typer.Argument(metavar="CELL", help="Folder of a finished cell, results/<run>/cells/<cell id>.")
@@ -106,17 +106,18 @@ def predict(
         files = " and ".join(str(path) for path in (found.mask, found.overlay) if path is not None)
         say(f"{found.image}: {shares}", f"  wrote {files}")
 
-    predictions = predict_images(
-        cell,
-        found_files.images,
-        output,
-        overlay=overlay,
-        alpha=alpha,
-        size=wanted_size,
-        device=device,
-        plugins=tuple(plugin or ()),
-        tell=tell,
-    )
+    with drawing():
+        predictions = predict_images(
+            cell,
+            found_files.images,
+            output,
+            overlay=overlay,
+            alpha=alpha,
+            size=wanted_size,
+            device=device,
+            plugins=tuple(plugin or ()),
+            tell=tell,
+        )
     problems = (*found_files.problems, *predictions.problems)
     say(*(f"note: {note}" for note in (*found_files.notes, *predictions.notes)))
     say(*(f"error: {problem}" for problem in problems), stderr=True)

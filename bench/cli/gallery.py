@@ -47,7 +47,7 @@ def gallery(
     settings = Settings(
         results=run_folder.resolve().parent, data_roots=data_roots(data_root), device=device, accept_stale=True
     )
-    with StopRequest().listening() as stop, stop.at_once():
+    with StopRequest().listening() as stop, stop.at_once(), terminal.drawing():
         made = redraw(run_folder, loaded, settings, PlainReporter(console), n)
     if made.boards:
         state = "wrote" if made.made else "up to date:"

@@ -33,7 +33,7 @@ def report(
     if len(runs) == 1 or output is not None:
         require_writable(output or runs[0])
     console = terminal.console()
-    with StopRequest().listening() as stop, stop.at_once():
+    with StopRequest().listening() as stop, stop.at_once(), terminal.drawing():
         built = build_report(*map(RunFolder, runs), output=output)
         print_boards(built.boards, console)
     for path in built.files:

@@ -79,7 +79,7 @@ def run(
     )
     console, folder = terminal.console(), results / loaded.matrix.name
     command = shlex.join(("python", "-m", "bench", *sys.argv[1:]))
-    with StopRequest().listening() as stop:
+    with StopRequest().listening() as stop, terminal.drawing():
         reporter = Relay(make_reporter(console, plain), Heartbeat(folder), *make_loggers(logger or [], folder))
         draw = functools.partial(make_gallery, settings=settings, reporter=reporter, stop=stop)
         plan = run_matrix(loaded, settings, reporter, stop, command, draw)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import typer
@@ -23,6 +25,17 @@ def console(stderr: bool = False) -> Console:
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = WIDTH_WITHOUT_TERMINAL
     return made
+
+
+@contextlib.contextmanager
+def drawing() -> Iterator[None]:
+    """Tell once, after a block that draws pictures, which letters in them no font has."""
+    from bench.base.fonts import letters_without_font, without_font
+
+    with letters_without_font() as letters:
+        yield
+    if letters:
+        say(f"note: {without_font(letters)}")
 
 
 def say(*lines: str, stderr: bool = False) -> None:

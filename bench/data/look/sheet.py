@@ -6,13 +6,14 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from bench.base.errors import BenchError, describe_error
+from bench.base.fonts import Letters
+from bench.base.text import one_line
 from bench.data.base import Samples
 from bench.data.facts import DatasetInfo
 
@@ -122,8 +123,8 @@ def _row(
     draw = ImageDraw.Draw(row)
     tail = f"   {width} x {height}"
     title = _fitting(name, _WIDTH - 2 * GAP - _font(15).getlength(tail), 15)
-    draw.text((GAP, 2), title, _INK, _font(15))
-    draw.text((GAP + _font(15).getlength(title), 2), tail, _FAINT, _font(15))
+    _font(15).draw(draw, (GAP, 2), title, _INK)
+    _font(15).draw(draw, (GAP + _font(15).getlength(title), 2), tail, _FAINT)
     for column, picture in enumerate((image, drawn, Image.blend(image, drawn, OPACITY))):
         left = GAP + column * (CELL_WIDTH + GAP) + (CELL_WIDTH - size[0]) // 2
         draw.rectangle((left - 1, TEXT_HEIGHT, left + size[0], TEXT_HEIGHT + 1 + size[1]), outline=_FRAME)
@@ -150,8 +151,8 @@ def _striped(drawn: NDArray[np.uint8], ignored: NDArray[np.bool_]) -> NDArray[np
 def _failed_row(name: str, problem: str) -> Image.Image:
     row = Image.new("RGB", (_WIDTH, 2 * TEXT_HEIGHT + GAP), "white")
     draw = ImageDraw.Draw(row)
-    draw.text((GAP, 2), _fitting(name, _WIDTH - 2 * GAP, 15), _INK, _font(15))
-    draw.text((GAP, 2 + TEXT_HEIGHT), _fitting(problem, _WIDTH - 2 * GAP, 13), (170, 0, 0), _font(13))
+    _font(15).draw(draw, (GAP, 2), _fitting(name, _WIDTH - 2 * GAP, 15), _INK)
+    _font(13).draw(draw, (GAP, 2 + TEXT_HEIGHT), _fitting(problem, _WIDTH - 2 * GAP, 13), (170, 0, 0))
     return row
 
 
@@ -160,7 +161,7 @@ def _headings() -> Image.Image:
     draw = ImageDraw.Draw(row)
     for column, heading in enumerate(_HEADINGS):
         centre = GAP + column * (CELL_WIDTH + GAP) + CELL_WIDTH // 2
-        draw.text((centre, GAP), heading, _FAINT, _font(13), anchor="ma")
+        _font(13).draw(draw, (centre, GAP), heading, _FAINT, "ma")
     return row
 
 
@@ -179,7 +180,7 @@ def _legend(values: Sequence[int], info: DatasetInfo, colours: NDArray[np.uint8]
         square = _striped(flat, np.full((SWATCH, SWATCH), value == info.ignore_index))
         draw.rectangle((left - 1, top - 1, left + SWATCH, top + SWATCH), outline=_FRAME)
         legend.paste(Image.fromarray(square), (left, top))
-        draw.text((left + SWATCH + 6, top + SWATCH // 2), name, _INK, font, anchor="lm")
+        font.draw(draw, (left + SWATCH + 6, top + SWATCH // 2), name, _INK, "lm")
     return legend
 
 
@@ -201,7 +202,7 @@ def _stacked(parts: Sequence[Image.Image]) -> Image.Image:
 
 def _fitting(text: str, room: float, size: int) -> str:
     """Return the text in one line, its middle left out where it is longer than ``room`` pixels."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    line = one_line(text)
     shown, kept = line, len(line)
     while kept > 1 and _font(size).getlength(shown) > room:
         kept -= 1
@@ -210,8 +211,5 @@ def _fitting(text: str, room: float, size: int) -> str:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    # Matplotlib's own font, as it is on every machine and knows more scripts than Pillow's.
-    from matplotlib import get_data_path
-
-    return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+def _font(size: int) -> Letters:
+    return Letters(size)

@@ -7,14 +7,14 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from bench.base.fonts import FAMILY, Letters, every_letter
 from bench.base.text import one_line
 from bench.tasks.segmentation.overlay import Colour
 
@@ -29,7 +29,6 @@ _MARGIN, _GAP, _LINE = 14, 10, 1.35
 _SPARE = 0.98
 _TITLE, _TEXT, _SMALL = 8.0, 7.0, 6.0
 """Sizes of text in points."""
-_FONT = "DejaVu Sans"
 _FRAME, _INK, _PALE = (150, 150, 150), "#1e1e1e", "#5a5a5a"
 
 
@@ -76,7 +75,7 @@ def sheet_png(sheet: Sheet) -> bytes:
     pen = ImageDraw.Draw(canvas)
     for item in placed.texts:
         anchor = "ma" if item.align == "center" else "la"
-        pen.text((item.left, item.top), item.text, item.colour, _font(item.points), anchor)
+        _font(item.points).draw(pen, (item.left, item.top), item.text, item.colour, anchor)
     buffer = io.BytesIO()
     canvas.save(buffer, format="PNG", dpi=(DPI, DPI))
     return buffer.getvalue()
@@ -93,10 +92,10 @@ def sheet_pdf(sheet: Sheet) -> bytes:
     for item in placed.texts:
         axes.text(
             item.left, item.top, item.text, fontsize=item.points, ha=item.align, va="top",
-            color=item.colour, family=_FONT, parse_math=False,
+            color=item.colour, family=FAMILY, parse_math=False,
         )  # fmt: skip
     buffer = io.BytesIO()
-    with mpl.rc_context({"pdf.fonttype": 42}), warnings.catch_warnings():
+    with mpl.rc_context({"pdf.fonttype": 42}), every_letter(figure), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a class may be named in any script
         figure.savefig(buffer, format="pdf", dpi=DPI, metadata={"CreationDate": None})
     return buffer.getvalue()
@@ -224,8 +223,8 @@ def _height(points: float) -> float:
 
 
 @cache
-def _font(points: float) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", points * DPI / 72)
+def _font(points: float) -> Letters:
+    return Letters(points * DPI / 72)
 
 
 def _wrapped(text: str, room: float, points: float, most: int | None = None) -> list[str]:

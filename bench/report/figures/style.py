@@ -6,11 +6,11 @@ import contextlib
 import functools
 import io
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
-from matplotlib import font_manager, style
+from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -20,6 +20,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from bench.base.fonts import FAMILY, every_letter, families
 from bench.base.text import one_line
 from bench.leaderboard import Row
 from bench.matrix.baseline import BASELINE
@@ -36,49 +37,30 @@ GREY = "#555555"
 SMALL = 7.5
 DPI = 130
 
-# matplotlib's own font has no Chinese, Japanese or Korean: those of the machine stand in, where it has any.
-_FALLBACK = (
-    "Noto Sans CJK JP",
-    "Noto Sans CJK SC",
-    "Noto Sans JP",
-    "Noto Sans SC",
-    "Hiragino Sans",
-    "PingFang SC",
-    "Yu Gothic",
-    "Microsoft YaHei",
-    "Malgun Gothic",
-    "WenQuanYi Zen Hei",
-    "IPAexGothic",
-    "Noto Emoji",
-)
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@functools.cache
-def _settings() -> Mapping[str, Any]:
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    return {
-        "font.family": ["DejaVu Sans", *(name for name in _FALLBACK if name in installed)],
-        "font.size": 8,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.labelsize": 8,
-        "axes.axisbelow": True,
-        "xtick.labelsize": SMALL,
-        "ytick.labelsize": SMALL,
-        "grid.alpha": 0.25,
-        "grid.linewidth": 0.6,
-        "svg.hashsalt": "bench",
-        "pdf.fonttype": 42,
-    }
+_SETTINGS = {
+    "font.family": [FAMILY],
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.labelsize": 8,
+    "axes.axisbelow": True,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "svg.hashsalt": "bench",
+    "pdf.fonttype": 42,
+}
 
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
     """Apply the style, whatever the user's own settings are, and keep quiet about characters that no font has."""
-    with style.context(["default", dict(_settings())]), warnings.catch_warnings():
+    with style.context(["default", _SETTINGS]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield
 
@@ -99,7 +81,8 @@ def render(figure: Figure, kind: str) -> bytes:
     """Return the figure as ``png``, ``svg`` or ``pdf``; the same figure gives the same bytes."""
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=DPI, metadata=undated.get(kind, {}))
+    with every_letter(figure):
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=undated.get(kind, {}))
     return buffer.getvalue()
 
 
@@ -143,9 +126,8 @@ def _canvas() -> FigureCanvasAgg:
 
 def text_width(text: str, size: float) -> float:
     """Return the width in inches of one line at a font size in points."""
-    return (
-        float(_canvas().get_renderer().get_text_width_height_descent(text, FontProperties(size=size), False)[0]) / DPI
-    )
+    font = FontProperties(family=families(text), size=size)
+    return float(_canvas().get_renderer().get_text_width_height_descent(text, font, False)[0]) / DPI
 
 
 @functools.lru_cache(maxsize=8192)

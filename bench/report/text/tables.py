@@ -9,7 +9,8 @@ import pandas as pd
 
 from bench.leaderboard import Board
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""The last four are the wide forms of the first four, which some spreadsheets take for them."""
 
 
 def long_table(boards: Sequence[Board]) -> pd.DataFrame:
@@ -41,8 +42,8 @@ def _published(found: Mapping[str, Any]) -> str:
 def csv(boards: Sequence[Board]) -> str:
     """Return :func:`long_table` as CSV.
 
-    Text that a spreadsheet would take for a formula (it begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage
-    return) gets a leading ``'``: strip it to have the name back. Numbers are left as they are.
+    Text that a spreadsheet would take for a formula (it begins with ``=``, ``+``, ``-``, ``@``, as wide letters too, a
+    tab or the end of a line) gets a leading ``'``: strip it to have the name back. Numbers are left as they are.
     """
     table = long_table(boards).map(_inert).rename(columns=_inert)
     return str(table.to_csv(index=False, lineterminator="\n"))

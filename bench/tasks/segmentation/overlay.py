@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from bench.base.fonts import Letters
+from bench.base.text import one_line
 
 Colour = tuple[int, int, int]
 Entry = tuple[int, str, str]
@@ -97,11 +99,9 @@ class _Legend:
     """
 
     def __init__(self, width: int) -> None:
-        import matplotlib as mpl  # for its font alone: tasks are imported by commands that draw nothing
-
         self.width = width
         self.size = max(13, round(width / 52))
-        self.font = ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), self.size)
+        self.font = Letters(self.size)
         self.space = width - 2 * self.size
 
     def draw(self, entries: Sequence[Entry], palette: Sequence[Colour]) -> Image.Image:
@@ -110,7 +110,7 @@ class _Legend:
         indent, gap = box + size // 2, round(0.7 * size)
         lines = []
         for index, text, told in entries:
-            name = self._shortened(" ".join(text.split()), self.space - indent - gap - self.font.getlength(told))
+            name = self._shortened(one_line(text), self.space - indent - gap - self.font.getlength(told))
             lines.append((palette[index], name, indent + self.font.getlength(name) + gap, told))
         widest = max((begin + self.font.getlength(told) for _, _, begin, told in lines), default=0)
         columns = max(1, min(len(lines), int((self.space + 2 * size) // (widest + 2 * size))))
@@ -122,8 +122,8 @@ class _Legend:
             left = size + round(column * (self.space + 2 * size) / columns)
             middle = size // 2 + line * row + row // 2
             pen.rectangle((left, middle - box // 2, left + box, middle - box // 2 + box), fill=colour, outline=_FRAME)
-            pen.text((left + indent, middle), name, fill=_INK, font=self.font, anchor="lm")
-            pen.text((left + begin, middle), told, fill=_PALE_INK, font=self.font, anchor="lm")
+            self.font.draw(pen, (left + indent, middle), name, _INK, "lm")
+            self.font.draw(pen, (left + begin, middle), told, _PALE_INK, "lm")
         return image
 
     def _shortened(self, text: str, width: float) -> str:

@@ -34,10 +34,10 @@ def test_raw_values_in_full_precision(tmp_path: Path) -> None:
 
 def test_text_that_a_spreadsheet_would_run_is_made_inert(tmp_path: Path) -> None:
     builder = RunBuilder(tmp_path)
-    for name in ("=1+1", "+x", "-x", "@x", 'quo"te,comma\nline'):
+    for name in ("=1+1", "+x", "-x", "@x", "\uff1d1", 'quo"te,comma\nline'):
         builder.done(name, 0.5, label=name)
     rows = rows_of(builder)
-    assert {row["label"] for row in rows[1:]} == {"'=1+1", "'+x", "'-x", "'@x", 'quo"te,comma\nline'}
+    assert {row["label"] for row in rows[1:]} == {"'=1+1", "'+x", "'-x", "'@x", "'\uff1d1", 'quo"te,comma\nline'}
     assert {row["watermark"] for row in rows} == {NO_BASELINE}
 
 
