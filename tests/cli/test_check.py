@@ -173,10 +173,8 @@ def test_a_large_fall_that_is_unclear_is_a_warning_in_every_output_and_passes(be
     told = "worse by 3.00 points, which is large, more than 2.5 points, but 2 seeds cannot tell it from noise"
     assert f"warning: at: {told}" in output
     assert "no regression in 3 compared rows: 1 perhaps worse, 2 same" in output
-    assert (
-        f"::warning title=digits%3A big → small%3A at::perhaps worse, mIoU 64.00 -> 61.00 (-3.00 points); {told}"
-        in (output)
-    )
+    title = "::warning title=digits%3A big → small%3A at"
+    assert f"{title}::perhaps worse, mIoU 64.00 -> 61.00 (-3.00 points); {told}" in output
     cases = {case.get("name"): case[0] for case in ElementTree.parse("j.xml").getroot()[0]}
     assert (cases["at"].tag, cases["none"].tag) == ("system-err", "system-out")
     assert (cases["at"].text or "").startswith("warning: perhaps worse")

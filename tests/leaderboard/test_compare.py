@@ -192,4 +192,4 @@ def test_a_large_difference_that_the_seeds_cannot_tell_is_a_warning_and_one_beyo
     text = shown(found)
     told = "warning: large: -3.00 points, which is large, more than 2.5 points, but 2 seeds cannot tell it from noise"
     assert told in text
-    assert " beyond: +10.00 points, beyond the 9.52 points that 2 seeds may move" in text
+    assert " beyond: +10.00 points, beyond the 8.73 points that 2 seeds may move" in text

@@ -4,9 +4,9 @@ A t-test learns the noise from the seeds that it tests, and over two or three of
 takes the noise from elsewhere: from what the metric says that one seed may move, and from the spread of the reference's
 seeds. With n and m seeds on the two sides a mean may move by
 
-    max(one_seed, min(6 spread, most / h)) h,   h = sqrt((1/n + 1/m) / 2)
+    max(one_seed, min(5.5 spread, most / h)) h,   h = sqrt((1/n + 1/m) / 2)
 
-so that further seeds narrow it and nothing but a wider spread of the reference widens it. 6 spreads are 4.2 standard
+so that further seeds narrow it and nothing but a wider spread of the reference widens it. 5.5 spreads are 3.9 standard
 errors of the difference: the spread itself is known from few seeds. Widened or not, a method that loses ``most`` has
 fallen through, but for what one seed may move.
 """
@@ -20,7 +20,7 @@ from statistics import fmean, stdev
 
 from scipy.special import digamma
 
-SPREADS = 6.0
+SPREADS = 5.5
 
 
 @dataclass(frozen=True)
