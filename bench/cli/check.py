@@ -30,8 +30,9 @@ def check(
         typer.Option(
             metavar="EXPR",
             help="Fail where a difference, in the unit of the tables, does this, as in 'gain < -1.0'; of the gain, or "
-            "any metric by its key. Repeatable. Without one, a row with a single common seed fails beyond what its "
-            "metric says that one seed may move: 5 points of a score in percent.",
+            "any metric by its key. Repeatable. One on the score or its gain takes the place of the floor, below which "
+            "a mean fails without a test: 5 points of a score in percent with one seed, less with more, deeper where "
+            "the seeds of the reference differ by more.",
         ),
     ] = None,
     alpha: Annotated[float, typer.Option(help="Level of the test over all rows together.")] = 0.05,

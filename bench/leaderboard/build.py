@@ -85,7 +85,7 @@ def _board(group: pd.DataFrame, images: Images, scorings: Mapping[str, Scoring])
             row.label,
         )
     )
-    teacher, *methods = _one_setting([_teacher_row(cells, scoring), *rows])
+    teacher, *methods = _one_setting([_held_to_student(_teacher_row(cells, scoring), rows, metric), *rows])
     return Board(
         dataset=first["dataset"],
         teacher=None if pd.isna(first["teacher"]) else first["teacher"],
@@ -136,6 +136,15 @@ def _teacher_row(cells: list[Cell], scoring: Scoring) -> Row | None:
         peak_mem_mib=efficiency.get("peak_mem_mib"),
         setting=fps_setting(efficiency),
     )
+
+
+def _held_to_student(teacher: Row | None, rows: Iterable[Row], metric: Metric) -> Row | None:
+    """Say so where a teacher does not exceed the student that learns without it: there is little to gain from it."""
+    alone = next((row.score_mean for row in rows if row.method == BASELINE and row.score_mean is not None), None)
+    if teacher is None or teacher.score_mean is None or alone is None or metric.gain(teacher.score_mean, alone) > 0:
+        return teacher
+    scores = f"{metric.header} {metric.with_unit(teacher.score_mean)} against {metric.with_unit(alone)} of {BASELINE}"
+    return replace(teacher, notes=(*teacher.notes, f"the teacher does not exceed its student: {scores}"))
 
 
 def _one_setting(rows: list[Row | None]) -> list[Row | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,8 @@ import numpy as np
 from bench.base.errors import EXIT_DONE, EXIT_NOT_COMPARABLE
 from bench.leaderboard.arms import Arm, Arms
 from bench.leaderboard.draws import read_evidence
+from bench.leaderboard.findings import Rules
+from bench.leaderboard.floors import Spreads, floor_of, spreads_of
 from bench.leaderboard.matching import Match, match, names
 from bench.leaderboard.statistics import (
     Difference,
@@ -50,6 +53,8 @@ class Compared:
         p_holm: its p-value, Holm-adjusted over all rows; None without a test.
         images: the same difference with its interval over images; None where the two were not scored on the same.
         differing: fields in which protocol or weights differ; where there are any, so does what is compared.
+        alpha: level of the test.
+        allowed: how far the mean of so many seeds may move by the gate's rule, the first run taken as the reference.
     """
 
     place: str
@@ -61,11 +66,24 @@ class Compared:
     p_holm: float | None = None
     images: ImageInterval | None = None
     differing: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    alpha: float = 0.05
+    allowed: float = math.inf
 
     @property
     def metric(self) -> Metric:
         """What is compared."""
         return self.second.scoring.primary
+
+    @property
+    def beyond_seeds(self) -> bool:
+        """Whether the runs differ by more than the gate allows so many seeds."""
+        return not self.differing and abs(self.difference.mean or 0.0) > self.allowed
+
+    @property
+    def unclear_but_large(self) -> bool:
+        """Whether the runs differ by more than the gate calls large and the seeds cannot tell that from noise."""
+        told = self.beyond_seeds or (self.p_holm is not None and self.p_holm <= self.alpha)
+        return not told and not self.differing and abs(self.difference.mean or 0.0) > self.metric.large
 
 
 @dataclass(frozen=True)
@@ -116,20 +134,23 @@ def compare(first: Arms, second: Arms, alpha: float = 0.05) -> ComparedRuns:
     matches = match(first.arms, second.arms)
     arms = [arm for found in matches if (arm := found.first or found.second)]
     resamples: dict[int, Resamples] = {}
+    spreads = spreads_of(first.arms)
     rows: list[Compared] = []
     alone: list[Alone] = []
     for found, arm, name in zip(matches, arms, names([arm.identity for arm in arms]), strict=True):
-        row = _compared(found, arm.identity.place, name, alpha, resamples)
+        row = _compared(found, arm.identity.place, name, alpha, resamples, spreads)
         if isinstance(row, Compared):
             rows.append(row)
         else:
             alone.append(row)
-    adjusted = holm([row.difference.p for row in rows])
+    adjusted = holm([row.difference.p for row in rows], len(rows))
     rows = [replace(row, p_holm=p) for row, p in zip(rows, adjusted, strict=True)]
     return ComparedRuns(tuple(rows), tuple(alone), _apart(rows))
 
 
-def _compared(found: Match, place: str, name: str, alpha: float, resamples: dict[int, Resamples]) -> Compared | Alone:
+def _compared(
+    found: Match, place: str, name: str, alpha: float, resamples: dict[int, Resamples], spreads: Spreads
+) -> Compared | Alone:
     first, second = found.first, found.second
     if first is None or second is None:
         side = 0 if second is None else 1
@@ -140,7 +161,9 @@ def _compared(found: Match, place: str, name: str, alpha: float, resamples: dict
     if not seeds:
         return Alone(place, name, None, f"no seed with a score in both: {_states(first)}; {_states(second)}")
     images = _over_images(first, second, seeds, 1 - alpha, resamples)
-    return Compared(place, name, first, second, seeds, difference, None, images, found.differing)
+    floor = floor_of(first, second, Rules(), spreads)
+    allowed = floor.allowed(difference.n) if floor else math.inf
+    return Compared(place, name, first, second, seeds, difference, None, images, found.differing, alpha, allowed)
 
 
 def _states(arm: Arm | None) -> str:

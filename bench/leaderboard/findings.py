@@ -10,13 +10,14 @@ from bench.base.errors import EXIT_DONE, EXIT_NOT_COMPARABLE, EXIT_REGRESSION
 from bench.leaderboard.arms import Arm
 from bench.leaderboard.statistics import Judgement
 from bench.leaderboard.thresholds import Threshold
-from bench.tasks.metric import Metric
+from bench.tasks.metric import Metric, Scoring
 
 
 class Finding(StrEnum):
     """What became of a row."""
 
     WORSE = "worse"
+    PERHAPS_WORSE = "perhaps worse"
     BETTER = "better"
     SAME = "same"
     UNCLEAR = "unclear"
@@ -33,7 +34,7 @@ class Rules:
     Attributes:
         alpha: two-sided level of the test over all rows together.
         margin: difference, as shown, within which nothing matters: percentage points for percent.
-        thresholds: differences that fail whatever the test says.
+        thresholds: differences that fail whatever the test says; one on the score or its gain replaces the floor.
         require_all: whether every row and seed of the baseline must be there and comparable.
     """
 
@@ -42,9 +43,9 @@ class Rules:
     thresholds: tuple[Threshold, ...] = ()
     require_all: bool = False
 
-    def single_seed(self, metric: Metric) -> float | None:
-        """Return the difference, as stored, that decides without a test; None where thresholds were given instead."""
-        return None if self.thresholds else metric.noticeable
+    def guards(self, scoring: Scoring) -> tuple[Threshold, ...]:
+        """Return the thresholds that take the place of the floor where a row has what they look at."""
+        return tuple(threshold for threshold in self.thresholds if threshold.guards(scoring))
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,18 @@ class Checked:
     def regression(self) -> bool:
         """Whether it makes the check fail."""
         return self.finding in (Finding.WORSE, Finding.LOST) or bool(self.crossed or self.required)
+
+    @property
+    def warning(self) -> bool:
+        """Whether it is to be looked at although nothing fails."""
+        return self.finding is Finding.PERHAPS_WORSE and not self.regression
+
+    @property
+    def floor(self) -> float | None:
+        """The score, as stored, beyond which the run's mean fails without a test; None where there is no such limit."""
+        if self.tested is None or self.judgement is None or self.judgement.allowed is None:
+            return None
+        return self.tested.reference - self.metric.sign * max(self.judgement.allowed, self.judgement.margin)
 
     @property
     def compared(self) -> bool:

@@ -9,9 +9,10 @@ from typing import Any
 
 from bench.leaderboard.arms import Arm, Arms, Trial
 from bench.leaderboard.findings import Checked, Finding, Gate, Rules, Sides
+from bench.leaderboard.floors import Spreads, floor_of, spreads_of
 from bench.leaderboard.matching import Match, match, names
 from bench.leaderboard.pairing import DONE, LOST_STATES
-from bench.leaderboard.statistics import Judgement, Reason, judge, judge_together
+from bench.leaderboard.statistics import Judgement, Reason, Verdict, judge, judge_together
 from bench.leaderboard.thresholds import Threshold
 from bench.tasks.metric import GAIN, Metric
 
@@ -21,9 +22,10 @@ _SHOWN_FIELDS = 6
 def check(current: Arms, reference: Sequence[Arm], rules: Rules) -> Gate:
     """Hold a run against references.
 
-    A row is *worse* by the t-test on the primary metric over its common seeds, Holm-adjusted over all rows, or where a
-    seed that had a score has none any more. A row with one common seed has no test: it is *unclear*, unless thresholds
-    are given, or else the difference is beyond what the metric says that one seed may move.
+    A row is *worse* by the t-test on the primary metric over its common seeds, Holm-adjusted over all rows, where its
+    mean is beyond the floor, or where a seed that had a score has none any more. The floor follows from what the metric
+    says that one seed may move and from the spread of the reference's seeds; thresholds on the score take its place. A
+    large change for the worse that nothing decides is *perhaps worse*, which warns and does not fail.
 
     Args:
         current: arms of the run.
@@ -34,8 +36,9 @@ def check(current: Arms, reference: Sequence[Arm], rules: Rules) -> Gate:
     # The run knows its task best: references may have been written by an older version of it.
     arms = [arm for found in matches if (arm := found.second or found.first)]
     labels = names([arm.identity for arm in arms])
+    spreads = spreads_of(reference)
     rows = [
-        _row(found, arm, label, current.unplaced, rules)
+        _row(found, arm, label, current.unplaced, rules, spreads)
         for found, arm, label in zip(matches, arms, labels, strict=True)
     ]
     judged = {str(at): row.judgement for at, row in enumerate(rows) if row.judgement}
@@ -45,7 +48,7 @@ def check(current: Arms, reference: Sequence[Arm], rules: Rules) -> Gate:
     return Gate(tuple(_with_hints(rows)), rules, tuple(_notes(current, matches)), tuple(unused))
 
 
-def _row(found: Match, arm: Arm, name: str, unplaced: Mapping[str, str], rules: Rules) -> Checked:
+def _row(found: Match, arm: Arm, name: str, unplaced: Mapping[str, str], rules: Rules, spreads: Spreads) -> Checked:
     reference, current = found.first, found.second
     metric = arm.scoring.primary
     row = Checked(arm.identity.place, name, Finding.UNCLEAR, reference, current, metric)
@@ -63,10 +66,12 @@ def _row(found: Match, arm: Arm, name: str, unplaced: Mapping[str, str], rules: 
         reference.scores(),
         alpha=rules.alpha,
         margin=rules.margin / metric.scale,
-        single_seed_threshold=rules.single_seed(metric),
+        floor=floor_of(reference, current, rules, spreads),
+        large=metric.large,
         higher_is_better=metric.higher_is_better,
     )
-    return replace(row, current=current, judgement=judgement, means=_all_means(reference, current))
+    paired = judgement.difference.test == "paired"
+    return replace(row, current=current, judgement=judgement, means=_all_means(reference, current, paired))
 
 
 def _needed(rules: Rules, what: str) -> tuple[str, ...]:
@@ -98,12 +103,13 @@ def _with_unreadable(current: Arm | None, reference: Arm, unplaced: Mapping[str,
     return replace(current or reference, trials={**lost, **(current.trials if current else {})})
 
 
-def _all_means(reference: Arm, current: Arm) -> dict[str, Sides]:
+def _all_means(reference: Arm, current: Arm, paired: bool) -> dict[str, Sides]:
+    """Return every metric on both sides, over the seeds that the test compares: the common ones where it pairs them."""
     means = {}
     for key in (*current.scoring.keys, GAIN):
         before, now = reference.known(key), current.known(key)
         if before and now:
-            common = [seed for seed in before if seed in now]
+            common = [seed for seed in before if seed in now] if paired else []
             sides = [[side[seed] for seed in common or side] for side in (before, now)]
             means[key] = Sides(fmean(sides[0]), fmean(sides[1]))
     return means
@@ -126,8 +132,8 @@ def _decided(row: Checked, judgement: Judgement, rules: Rules) -> Checked:
         finding = Finding.LOST
     elif judgement.reason is Reason.ONE_SEED and judgement.difference.mean == 0:
         finding = Finding.SAME
-    elif why := _why(judgement, rules, row.metric):
-        notes.append(why)
+    else:
+        notes += _why(judgement, row)
     return replace(
         row,
         finding=finding,
@@ -150,18 +156,51 @@ def _lost(reference: Arm, current: Arm) -> list[tuple[str, int]]:
     ]
 
 
-def _why(judgement: Judgement, rules: Rules, metric: Metric) -> str | None:
-    """Say what stood in the way of a test."""
-    allowed = f"{metric.limit:g} {metric.difference_unit}".strip()
+def _why(judgement: Judgement, row: Checked) -> list[str]:
+    """Say what decided in place of a test or stood in its way, and what is large although nothing decided."""
     if judgement.reason is Reason.NO_SCORE:
-        return "the baseline has no score of it"
-    if judgement.reason is Reason.THRESHOLD:
-        return f"one common seed: no test, but beyond the {allowed} that one seed may move"
-    if judgement.reason is None:
-        return None
-    if rules.thresholds:
-        return "one common seed: no test, the thresholds decide"
-    return f"one common seed: no test, and within the {allowed} that one seed may move"
+        return ["the baseline has no score of it"]
+    metric, n, told = row.metric, judgement.difference.n, []
+    lone = "one common seed" if judgement.difference.test == "paired" else "one seed on a side"
+    limit = None if judgement.allowed is None else max(judgement.allowed, judgement.margin)
+    if judgement.reason is Reason.FLOOR and limit is not None:
+        floor = replace(row, judgement=judgement).floor
+        end = f": the floor is {metric.with_unit(floor)}" if judgement.worsening > 0 else ""
+        told.append(f"{f'{lone}: no test, but ' if min(n) == 1 else ''}{beyond(metric, limit, n)}{end}")
+    elif judgement.reason is Reason.ONE_SEED:
+        within = "the thresholds decide" if limit is None else f"and {_reach('within', metric, limit, n)}"
+        told.append(f"{lone}: no test, {within}")
+    if judgement.verdict is Verdict.PERHAPS_WORSE:
+        moved = _amount(metric, judgement.worsening, metric.digits)
+        told.append(f"worse by {moved}, {large_but_unclear(metric, n)}")
+    return told
+
+
+def beyond(metric: Metric, allowed: float, n: tuple[int, int]) -> str:
+    """Return what is to be said of a difference that is more than so many seeds on the two sides may move."""
+    return _reach("beyond", metric, allowed, n)
+
+
+def _reach(word: str, metric: Metric, allowed: float, n: tuple[int, int]) -> str:
+    return f"{word} the {_amount(metric, allowed)} that {_seeds(n)} may move"
+
+
+def large_but_unclear(metric: Metric, n: tuple[int, int]) -> str:
+    """Return what is to be said of a difference that is large, where so many seeds on the two sides do not decide."""
+    return f"which is large, more than {_amount(metric, metric.large)}, but {_seeds(n)} cannot tell it from noise"
+
+
+def _amount(metric: Metric, value: float, digits: int | None = None) -> str:
+    """Return an amount as shown, with its unit: three significant digits, or so many decimals."""
+    shown = metric.shown(value)
+    return f"{f'{shown:.3g}' if digits is None else f'{shown:.{digits}f}'} {metric.difference_unit}".strip()
+
+
+def _seeds(n: tuple[int, int]) -> str:
+    """Return the seeds of a comparison in words: those of the run, and of the reference where it has others."""
+    if n[0] != n[1]:
+        return f"{n[0]} seed{'s' * (n[0] > 1)} against {n[1]}"
+    return "one seed" if n[0] == 1 else f"{n[0]} seeds"
 
 
 def _looked_at(row: Checked, threshold: Threshold) -> bool:

@@ -48,6 +48,12 @@ class Threshold:
             return GAIN if self.name == GAIN else None
         return metric.key
 
+    def guards(self, scoring: Scoring) -> bool:
+        """Tell whether it limits how much worse the score of a task may be, itself or by the gain."""
+        metric = self.metric(scoring)
+        worse_is_less = self.name == GAIN or scoring.primary.higher_is_better
+        return metric == scoring.primary and self.sign.startswith("<" if worse_is_less else ">")
+
     def crossed(self, difference: float) -> bool:
         """Tell whether a difference, as shown, fulfils the condition."""
         return OPERATORS[self.sign](difference, self.limit)

@@ -86,6 +86,11 @@ class Metric:
         """The noticeable difference, as shown: 5 for 0.05 of a ratio in percent."""
         return self.scale * self.noticeable
 
+    @property
+    def large(self) -> float:
+        """A difference, as stored, that is told also where nothing decides: half of the noticeable one."""
+        return self.noticeable / 2
+
     def shown(self, value: float) -> float:
         """Return a stored value, or a difference, in the unit that is shown."""
         return self.scale * value

@@ -160,3 +160,42 @@ def test_mistakes_are_told_all_at_once_before_anything_is_read(before: RunBuilde
 def test_an_unwritable_baseline_is_told(before: RunBuilder) -> None:
     Path("file").write_text("")
     assert "file/b.json" in refused("before", "--baseline", "file/b.json", "--update")
+
+
+def test_a_large_fall_that_is_unclear_is_a_warning_in_every_output_and_passes(before: RunBuilder) -> None:
+    for seed, score in enumerate((0.60, 0.68)):
+        before.done("at", score, seed)
+    call("before", "--baseline", "b.json", "--update")
+    now = filled(Path("now"))
+    for seed, score in enumerate((0.58, 0.64)):
+        now.done("at", score, seed)
+    output = call("now", "--baseline", "b.json", "--github", "--junit", "j.xml", "--json", "c.json")
+    told = "worse by 3.00 points, which is large, more than 2.5 points, but 2 seeds cannot tell it from noise"
+    assert f"warning: at: {told}" in output
+    assert "no regression in 3 compared rows: 1 perhaps worse, 2 same" in output
+    title = "::warning title=digits%3A big → small%3A at"
+    assert f"{title}::perhaps worse, mIoU 64.00 -> 61.00 (-3.00 points); {told}" in output
+    cases = {case.get("name"): case[0] for case in ElementTree.parse("j.xml").getroot()[0]}
+    assert (cases["at"].tag, cases["none"].tag) == ("system-err", "system-out")
+    assert (cases["at"].text or "").startswith("warning: perhaps worse")
+    record = json.loads(Path("c.json").read_text())
+    row = next(row for row in record["rows"] if row["label"] == "at")
+    assert (row["finding"], row["warning"], row["regression"]) == ("perhaps worse", True, False)
+    assert row["floor"] < 0.61
+    assert record["rules"]["large"] == {"miou": 2.5}
+    assert record["rules"]["single_seed"] == {"miou": 5.0}
+
+
+def test_a_fall_below_the_floor_fails_and_the_floor_is_told(before: RunBuilder) -> None:
+    for seed, score in enumerate((0.062, 0.052)):
+        before.done("at", score, seed)
+    call("before", "--baseline", "b.json", "--update")
+    now = filled(Path("now"))
+    for seed, score in enumerate((0.004, 0.014)):
+        now.done("at", score, seed)
+    output = call("now", "--baseline", "b.json", "--json", "c.json", code=EXIT_REGRESSION)
+    assert "at: beyond the 3.8 points that 2 seeds may move: the floor is 1.90 %" in output
+    row = next(row for row in json.loads(Path("c.json").read_text())["rows"] if row["label"] == "at")
+    assert row["floor"] == pytest.approx(0.019)
+    assert row["test"]["reason"] == "beyond the floor"
+    assert "no regression" in call("now", "--baseline", "b.json", "--fail-on", "miou < -30")

@@ -171,3 +171,26 @@ def test_the_record_is_json_and_holds_the_numbers(runs: tuple[RunBuilder, RunBui
 def test_what_is_no_run_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="no run in"):
         require_run(tmp_path)
+
+
+def test_a_large_difference_that_the_seeds_cannot_tell_is_a_warning_and_one_beyond_them_is_told(
+    runs: tuple[RunBuilder, RunBuilder],
+) -> None:
+    scores = {
+        "none": ([0.60, 0.61], [0.60, 0.61]),
+        "large": ([0.60, 0.68], [0.58, 0.64]),
+        "beyond": ([0.60, 0.61], [0.73, 0.68]),
+        "small": ([0.60, 0.61], [0.61, 0.63]),
+    }
+    for method, sides in scores.items():
+        for builder, values in zip(runs, sides, strict=True):
+            for seed, value in enumerate(values):
+                builder.done(method, value, seed)
+    found = compared(runs)
+    rows = {row["label"]: row for row in comparison_record(found, ("one", "two"))["rows"]}
+    assert [label for label, row in rows.items() if row["unclear_but_large"]] == ["large"]
+    assert [label for label, row in rows.items() if row["beyond_seeds"]] == ["beyond"]
+    text = shown(found)
+    told = "warning: large: -3.00 points, which is large, more than 2.5 points, but 2 seeds cannot tell it from noise"
+    assert told in text
+    assert " beyond: +10.00 points, beyond the 8.73 points that 2 seeds may move" in text

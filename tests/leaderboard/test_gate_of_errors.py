@@ -69,7 +69,12 @@ def test_an_error_that_rose_is_worse_and_one_that_fell_is_better(
 
 @pytest.mark.parametrize(
     ("now", "finding", "code"),
-    [(0.51, Finding.WORSE, EXIT_REGRESSION), (0.49, Finding.UNCLEAR, EXIT_DONE), (0.29, Finding.BETTER, EXIT_DONE)],
+    [
+        (0.51, Finding.WORSE, EXIT_REGRESSION),
+        (0.49, Finding.PERHAPS_WORSE, EXIT_DONE),
+        (0.44, Finding.UNCLEAR, EXIT_DONE),
+        (0.29, Finding.BETTER, EXIT_DONE),
+    ],
 )
 def test_one_seed_is_decided_by_what_the_metric_says_that_a_seed_may_move(
     tmp_path: Path, now: float, finding: Finding, code: int

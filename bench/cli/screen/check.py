@@ -25,7 +25,13 @@ from bench.tasks.metric import Metric
 
 CHECK_SCHEMA = 2
 
-_STYLES = {Finding.WORSE: "bold red", Finding.LOST: "bold red", Finding.BETTER: "green", Finding.SAME: "dim"}
+_STYLES = {
+    Finding.WORSE: "bold red",
+    Finding.LOST: "bold red",
+    Finding.PERHAPS_WORSE: "bold yellow",
+    Finding.BETTER: "green",
+    Finding.SAME: "dim",
+}
 _SKIPPED = (Finding.NEW, Finding.MISSING, Finding.NOT_COMPARABLE)
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -38,8 +44,9 @@ def print_gate(gate: Gate, console: Console) -> None:
         console.print(Text(one_line(place), style="bold"))
         console.print(_table(found, console.width))
         for row in found:
-            for reason in row.reasons:
-                console.print(Text(f" {one_line(row.name, 60)}: {one_line(reason, 300)}"), soft_wrap=True)
+            for reason in ("; ".join(row.reasons),) if row.warning else row.reasons:
+                line = f"{'warning: ' if row.warning else ' '}{one_line(row.name, 60)}: {one_line(reason, 300)}"
+                console.print(Text(line, style="yellow" if row.warning else ""), soft_wrap=True)
     console.print()
     for note in gate.notes:
         console.print(Text(f"note: {one_line(note, 300)}"), soft_wrap=True)
@@ -99,9 +106,9 @@ def sentence(row: Checked) -> str:
 
 
 def github_annotations(gate: Gate) -> Iterator[str]:
-    """Yield workflow commands of GitHub Actions: an error a regression, a warning for what was not compared."""
+    """Yield workflow commands of GitHub Actions: an error a regression, a warning for what may be one or is unknown."""
     for row in gate.rows:
-        if row.regression or row.finding in (Finding.MISSING, Finding.NOT_COMPARABLE):
+        if row.regression or row.warning or row.finding in (Finding.MISSING, Finding.NOT_COMPARABLE):
             kind = "error" if row.regression else "warning"
             title = _property(one_line(f"{row.place}: {row.name}", 200))
             yield f"::{kind} title={title}::{_data(one_line(sentence(row), 1000))}"
@@ -133,7 +140,9 @@ def write_junit(path: Path, gate: Gate, run: str) -> None:
             message = _legal(sentence(row))
             ElementTree.SubElement(case, kind, message=message, type=str(row.finding)).text = message
         else:
-            ElementTree.SubElement(case, "system-out").text = _legal(sentence(row))
+            # JUnit has no warnings; what stands in system-err is shown beside a case that passed
+            stream = "system-err" if row.warning else "system-out"
+            ElementTree.SubElement(case, stream).text = _legal(f"{'warning: ' if row.warning else ''}{sentence(row)}")
     for name, count in counts.items():
         suite.set(name, str(count))
     root = ElementTree.Element("testsuites")
@@ -157,7 +166,8 @@ def _legal(text: str) -> str:
 
 def gate_record(gate: Gate, run: str, baseline: str) -> Record:
     """Return the whole check for other programs; scores as stored, differences, intervals and limits as shown."""
-    metrics = {row.metric.key: row.metric for row in gate.rows}
+    scorings = {arm.scoring.name: arm.scoring for row in gate.rows if (arm := row.current or row.reference)}
+    primary = {scoring.primary.key: scoring for scoring in scorings.values()}
     return {
         "schema": CHECK_SCHEMA,
         "run": run,
@@ -168,7 +178,10 @@ def gate_record(gate: Gate, run: str, baseline: str) -> Record:
             "alpha": gate.rules.alpha,
             "margin": gate.rules.margin,
             "fail_on": [str(threshold) for threshold in gate.rules.thresholds],
-            "single_seed": {key: None if gate.rules.thresholds else metric.limit for key, metric in metrics.items()},
+            "single_seed": {
+                key: None if gate.rules.guards(scoring) else scoring.primary.limit for key, scoring in primary.items()
+            },
+            "large": {key: scoring.primary.shown(scoring.primary.large) for key, scoring in primary.items()},
             "require_all": gate.rules.require_all,
         },
         "notes": list(gate.notes),
@@ -187,6 +200,8 @@ def _row(row: Checked) -> Record:
         "metric": row.metric.key,
         "finding": str(row.finding),
         "regression": row.regression,
+        "warning": row.warning,
+        "floor": row.floor,
         "reasons": list(row.reasons),
         "test": _test(row),
         "metrics": {

@@ -13,7 +13,7 @@ from rich.text import Text
 from bench.base.text import one_line
 from bench.cli.screen.console import literal
 from bench.leaderboard.compare import Compared, ComparedRuns
-from bench.leaderboard.gate import differences
+from bench.leaderboard.gate import beyond, differences, large_but_unclear
 from bench.leaderboard.statistics import Interval
 from bench.report.values import interval
 from bench.store.folders import Record
@@ -37,6 +37,8 @@ def print_comparison(found: ComparedRuns, runs: tuple[str, str], console: Consol
             if row.differing:
                 told = differences(row.differing, f"in {runs[0]}", f"in {runs[1]}")
                 _line(console, f" {one_line(row.name, 60)}: not under one protocol: {told}")
+            if row.beyond_seeds or row.unclear_but_large:
+                _line(console, f"{' ' if row.beyond_seeds else 'warning: '}{one_line(row.name, 60)}: {_large(row)}")
     console.print()
     if found.rows:
         for line in (*dict.fromkeys(_reading(row.metric) for row in found.rows), *READING):
@@ -53,6 +55,12 @@ def print_comparison(found: ComparedRuns, runs: tuple[str, str], console: Consol
 def _reading(metric: Metric) -> str:
     direction = "" if metric.higher_is_better else " (lower is better)"
     return f"Difference: second minus first, in {metric.difference_title}{direction}, over the seeds that both have."
+
+
+def _large(row: Compared) -> str:
+    moved = row.metric.difference_with_unit(row.difference.mean or 0.0)
+    n = row.difference.n
+    return f"{moved}, {beyond(row.metric, row.allowed, n) if row.beyond_seeds else large_but_unclear(row.metric, n)}"
 
 
 def _line(console: Console, text: str, style: str = "") -> None:
@@ -110,6 +118,8 @@ def _row(row: Compared) -> Record:
         "interval": _shown(metric, difference.interval),
         "p": difference.p,
         "p_holm": row.p_holm,
+        "beyond_seeds": row.beyond_seeds,
+        "unclear_but_large": row.unclear_but_large,
         "images_interval": _shown(metric, row.images.interval if row.images else None),
         "differing": {path: list(sides) for path, sides in row.differing.items()},
     }

@@ -8,6 +8,7 @@ from bench.leaderboard.statistics.bootstrap import (
     image_interval,
     resampled,
 )
+from bench.leaderboard.statistics.floor import Floor, own_spread, typical_spread
 from bench.leaderboard.statistics.gate import Judgement, Verdict, judge, judge_together
 from bench.leaderboard.statistics.multiple import holm
 from bench.leaderboard.statistics.power import detectable_difference, t_test_power
@@ -26,6 +27,7 @@ from bench.leaderboard.statistics.tiers import Comparison, Placing, Tiers, tie_t
 __all__ = [
     "Comparison",
     "Difference",
+    "Floor",
     "ImageInterval",
     "Interval",
     "Judgement",
@@ -44,9 +46,11 @@ __all__ = [
     "judge",
     "judge_together",
     "mean_over_seeds",
+    "own_spread",
     "paired_difference",
     "resampled",
     "t_test_power",
     "tie_tiers",
+    "typical_spread",
     "welch_difference",
 ]

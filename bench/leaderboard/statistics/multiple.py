@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
+def holm(p_values: Sequence[float | None], family: int = 0) -> list[float | None]:
     """Return Holm-Bonferroni adjusted p-values.
 
     With the m p-values in ascending order, the adjusted one at rank i (from 1) is
@@ -17,6 +17,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
     Args:
         p_values: in 0..1; None where there was no test, which is not counted and stays None.
+        family: hypotheses to correct for, where some of them may have had no test yet; at least the tests there are.
 
     Returns:
         Adjusted values in the order given.
@@ -29,7 +30,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     if not ((raw >= 0) & (raw <= 1)).all():
         raise ValueError("p-values are not in 0..1")
     order = np.argsort(raw, kind="stable")
-    stepped = np.minimum(1.0, raw[order] * np.arange(len(raw), 0, -1))
+    stepped = np.minimum(1.0, raw[order] * (max(len(raw), family) - np.arange(len(raw))))
     adjusted: list[float | None] = [None] * len(p_values)
     for rank, value in zip(order, np.maximum.accumulate(stepped), strict=True):
         adjusted[tested[rank]] = float(value)

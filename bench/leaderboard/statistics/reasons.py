@@ -12,4 +12,4 @@ class Reason(StrEnum):
     NO_COMMON_SEED = "no common seed"
     ONE_SEED = "one seed"
     BECAME_NAN = "became NaN"
-    THRESHOLD = "threshold on a single seed"
+    FLOOR = "beyond the floor"

@@ -150,6 +150,10 @@ def welch_difference(scores: Scores, baseline: Scores, confidence: float = 0.95)
     reject two equal samples of 2 and 10 normal scores in 10 % of cases at alpha = 0.05 (200,000 simulations), with
     the limit in 2.5 %. Equal sizes are not touched by it.
 
+    A further seed on the larger side alone can lower them all the same and so make a difference look less certain than
+    without it. So the side counts with as many seeds, between the smaller side's number and its own, as give the
+    smallest p-value at the two sides' means and deviations. Of two equal samples of 2 and 10 that rejects 2.5 % too.
+
     Args:
         scores: by seed; None and NaN are left out.
         baseline: what to compare with, alike.
@@ -166,16 +170,25 @@ def welch_difference(scores: Scores, baseline: Scores, confidence: float = 0.95)
     if min(n) == 1:
         return Difference("welch", n, fmean(first) - fmean(second), None, None, None, Reason.ONE_SEED)
     (mean_1, sd_1), (mean_2, sd_2) = _moments(first, first), _moments(second, second)
-    v1, v2 = sd_1**2 / n[0], sd_2**2 / n[1]
     mean = mean_1 - mean_2
-    if v1 + v2 > 0:
-        share = v1 / (v1 + v2)  # of the two, so that squares of tiny variances do not vanish
-        freedom = min(1 / (share**2 / (n[0] - 1) + (1 - share) ** 2 / (n[1] - 1)), 2.0 * (min(n) - 1))
-    else:
-        freedom = 2.0 * (min(n) - 1)
+    if not sd_1 and not sd_2:
         mean = 0.0 if abs(mean) <= ROUNDING * max(map(abs, (*first, *second))) else mean
-    interval, p = t_inference(mean, math.sqrt(v1 + v2), freedom, confidence)
+    error, freedom = _welch_error(mean, (sd_1, sd_2), n)
+    interval, p = t_inference(mean, error, freedom, confidence)
     return Difference("welch", n, mean, None, interval, p, None)
+
+
+def _welch_error(mean: float, sd: tuple[float, float], n: tuple[int, int]) -> tuple[float, float]:
+    """Return standard error and degrees of freedom of a difference, at the most telling sizes; see the caller."""
+    sizes = np.arange(max(n), min(n) - 1, -1)
+    n1, n2 = np.minimum(sizes, n[0]), np.minimum(sizes, n[1])
+    v1, v2 = sd[0] ** 2 / n1, sd[1] ** 2 / n2
+    # the share of the two, so that squares of tiny variances do not vanish
+    share = np.divide(v1, v1 + v2, out=np.full(len(sizes), 0.5), where=v1 + v2 > 0)
+    freedom = np.minimum(1 / (share**2 / (n1 - 1) + (1 - share) ** 2 / (n2 - 1)), 2.0 * (min(n) - 1))
+    error = np.sqrt(v1 + v2)
+    best = int(np.argmin(two_sided_p(np.full(len(sizes), mean), error, freedom)))
+    return float(error[best]), float(freedom[best])
 
 
 def t_inference(mean: float, error: float, freedom: float, confidence: float) -> tuple[Interval, float]:

@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.leaderboard.statistics import Judgement, Reason, Verdict, judge, judge_together, t_test_power
+from bench.leaderboard.statistics import Floor, Judgement, Reason, Verdict, judge, judge_together, t_test_power
 
 REFERENCE = {0: 0.700, 1: 0.705, 2: 0.695, 3: 0.702, 4: 0.698}
+
+
+NARROW_AND_WIDE = [(0.0001, -0.0001, 0.0, 0.0001, -0.0001), (0.001, -0.001, 0.0, 0.0005, -0.0005)]
 
 
 def moved(by: float, noise: float = 0.001) -> dict[int, float | None]:
@@ -52,7 +55,7 @@ def test_one_common_seed_is_not_enough_for_pairs() -> None:
 @pytest.mark.parametrize("bad", [None, math.nan, math.inf])
 @pytest.mark.parametrize("seed", [0, 9])
 def test_a_score_that_became_nan_is_worse_however_good_the_others_are(bad: float | None, seed: int) -> None:
-    result = judge({**moved(0.1), seed: bad}, REFERENCE, single_seed_threshold=1.0)
+    result = judge({**moved(0.1), seed: bad}, REFERENCE, floor=Floor(1.0))
     assert (result.verdict, result.reason, result.nan_seeds) == (Verdict.WORSE, Reason.BECAME_NAN, (seed,))
 
 
@@ -78,27 +81,56 @@ def test_nothing_run_is_unclear_and_says_what_is_missing() -> None:
     ("current", "threshold", "verdict", "reason"),
     [
         ({0: 0.1}, None, Verdict.UNCLEAR, Reason.ONE_SEED),
-        ({0: 0.65}, 0.02, Verdict.WORSE, Reason.THRESHOLD),
-        ({0: 0.75}, 0.02, Verdict.BETTER, Reason.THRESHOLD),
+        ({0: 0.65}, 0.02, Verdict.WORSE, Reason.FLOOR),
+        ({0: 0.75}, 0.02, Verdict.BETTER, Reason.FLOOR),
         ({0: 0.71}, 0.02, Verdict.UNCLEAR, Reason.ONE_SEED),
-        ({7: 0.65}, 0.02, Verdict.WORSE, Reason.THRESHOLD),
+        ({7: 0.65}, 0.02, Verdict.WORSE, Reason.FLOOR),
     ],
 )
-def test_a_single_seed_is_judged_by_the_callers_threshold_alone(
+def test_a_single_seed_is_judged_by_the_floor_alone(
     current: dict[int, float | None], threshold: float | None, verdict: Verdict, reason: Reason
 ) -> None:
-    result = judge(current, REFERENCE, single_seed_threshold=threshold)
+    result = judge(current, REFERENCE, floor=None if threshold is None else Floor(threshold))
     assert (result.verdict, result.reason, result.p_adjusted) == (verdict, reason, None)
 
 
 def test_a_single_common_seed_is_compared_with_its_own_reference() -> None:
-    result = judge({1: 0.706}, REFERENCE, single_seed_threshold=0.005)
+    result = judge({1: 0.706}, REFERENCE, floor=Floor(0.005))
     assert result.difference.mean == pytest.approx(0.001)
     assert result.verdict is Verdict.UNCLEAR
 
 
-def test_the_threshold_does_not_overrule_a_test() -> None:
-    assert judge(moved(-0.0001), REFERENCE, single_seed_threshold=0.0).verdict is Verdict.UNCLEAR
+@pytest.mark.parametrize("by", [-0.04, 0.04])
+def test_a_mean_beyond_the_floor_needs_no_test_however_many_seeds(by: float) -> None:
+    current = {0: 0.700 + by + 0.05, 1: 0.705 + by - 0.05}
+    within, beyond = (judge(current, REFERENCE, floor=Floor(one_seed)) for one_seed in (0.0570, 0.0560))
+    assert (within.verdict, within.reason) == (Verdict.UNCLEAR, None)
+    assert within.allowed == pytest.approx(0.0570 / math.sqrt(2))
+    assert (beyond.verdict, beyond.reason) == (Verdict.WORSE if by < 0 else Verdict.BETTER, Reason.FLOOR)
+    assert judge(current, REFERENCE, floor=Floor(0.056), margin=0.041).verdict is Verdict.UNCLEAR
+
+
+def test_a_test_that_finds_a_difference_needs_no_floor() -> None:
+    result = judge(moved(-0.02), REFERENCE, floor=Floor(1.0))
+    assert (result.verdict, result.reason) == (Verdict.WORSE, None)
+
+
+@pytest.mark.parametrize(("higher", "by"), [(True, -0.04), (False, 0.04)])
+def test_a_large_change_for_the_worse_that_nothing_decides_is_perhaps_worse(higher: bool, by: float) -> None:
+    def verdict(by: float, large: float, margin: float = 0.0) -> Verdict:
+        current = {0: 0.700 + by + 0.05, 1: 0.705 + by - 0.05}
+        return judge(current, REFERENCE, large=large, margin=margin, higher_is_better=higher).verdict
+
+    assert verdict(by, 0.039) is Verdict.PERHAPS_WORSE
+    assert verdict(by, 0.041) is Verdict.UNCLEAR
+    assert verdict(-by, 0.039) is Verdict.UNCLEAR
+    assert verdict(by, 0.039, margin=0.041) is Verdict.UNCLEAR
+
+
+def test_a_mean_within_the_margin_is_never_worse() -> None:
+    narrow, wide = ({seed: REFERENCE[seed] - 0.001 + step for seed, step in enumerate(s)} for s in NARROW_AND_WIDE)
+    assert judge(narrow, REFERENCE, margin=0.0012).verdict is Verdict.SAME
+    assert judge(wide, REFERENCE, alpha=0.3, margin=0.0012).verdict is Verdict.UNCLEAR
 
 
 def test_identical_scores_are_the_same_and_a_margin_widens_that() -> None:
@@ -120,7 +152,7 @@ def test_several_methods_are_corrected_together() -> None:
     }
     assert [j.verdict for j in single.values()][:2] == [Verdict.WORSE, Verdict.WORSE]
     nan = judge({**REFERENCE, 0: None}, REFERENCE)
-    lone = judge({0: 0.1}, REFERENCE, single_seed_threshold=0.1)
+    lone = judge({0: 0.1}, REFERENCE, floor=Floor(0.1))
     together = judge_together({**single, "nan": nan, "lone": lone})
     assert list(together) == ["m0", "m1", "m2", "m3", "nan", "lone"]
     assert together["m0"].verdict is Verdict.UNCLEAR
@@ -188,6 +220,13 @@ def test_impossible_limits_are_refused(options: dict[str, float]) -> None:
         judge({}, {}, **options)
 
 
-def test_a_negative_threshold_is_refused() -> None:
-    with pytest.raises(ValueError, match="threshold"):
-        judge({}, {}, single_seed_threshold=-0.1)
+def test_a_negative_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="large"):
+        judge({}, {}, large=-0.1)
+
+
+def test_a_second_seed_of_one_method_does_not_weaken_what_is_said_of_the_others() -> None:
+    fallen = judge({0: 0.64, 1: 0.652, 2: 0.641}, REFERENCE)
+    one, two = judge({0: 0.7}, REFERENCE), judge({0: 0.7, 1: 0.706}, REFERENCE)
+    before, after = (judge_together({"fallen": fallen, "other": other})["fallen"] for other in (one, two))
+    assert before.p_adjusted == after.p_adjusted
