@@ -257,6 +257,14 @@ def write_problem(path: Path, error: OSError) -> str:
     return f"cannot write to {path}: {error.strerror or error}. Choose another --results folder."
 
 
+def system_problem(error: OSError) -> str:
+    """Return the sentence for what the system refused, a write of ours or anything else."""
+    place = Path(os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ".")
+    if isinstance(error, WriteError) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return write_problem(place, error)
+    return f"{place}: {error.strerror or error}. Look whether it is there, and whether you may read and write it."
+
+
 @contextlib.contextmanager
 def storing(path: Path) -> Iterator[None]:
     """Tell that a write of ours failed as such; an OSError of anybody else is told as it is.

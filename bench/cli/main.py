@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -104,9 +103,9 @@ def main() -> None:
         say(f"stopped; {stop.kept}. The same command goes on from here.", stderr=True)
         raise SystemExit(stop.exit_code) from None
     except OSError as error:
-        from bench.base.files import write_problem
+        from bench.base.files import system_problem
 
         if error.filename is None and error.errno is None:
             raise
-        say(f"error: {write_problem(Path(str(error.filename or '.')), error)}", stderr=True)
+        say(f"error: {system_problem(error)}", stderr=True)
         raise SystemExit(BenchError.exit_code) from None
