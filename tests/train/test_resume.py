@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.store.folders import RESULT, RunFolder
+from bench.store.folders import HISTORY, RESULT, RunFolder
 from tests import harness
 from tests.harness import BASE, run, write_matrix
 
@@ -70,6 +70,10 @@ def child_cli(arguments: list[str], output: Path) -> None:
         cli.main()
 
 
+def histories(run_folder: RunFolder) -> dict[str, bytes]:
+    return {folder.cell_id: (folder.path / HISTORY).read_bytes() for folder in run_folder.cells()}
+
+
 def start(target, *arguments) -> multiprocessing.process.BaseProcess:
     process = CONTEXT.Process(target=target, args=arguments)
     process.start()
@@ -112,6 +116,7 @@ def test_killed_at_random_moments(tmp_path, undisturbed):
     assert kills >= 1
     found = RunFolder(tmp_path / "results/shapes")
     assert harness.weights(found) == expected
+    assert histories(found) == histories(RunFolder(path.parent / "results/shapes"))
     assert not list(found.path.rglob("*.tmp")), "left-over temporary files are swept"
 
 
@@ -185,6 +190,7 @@ def test_cells_at_different_iterations_go_on_together(tmp_path, undisturbed):
     assert len(at) > 1
     run(path, tmp_path / "results", checkpoint_seconds=1000)
     assert harness.weights(run_folder) == expected
+    assert histories(run_folder) == histories(RunFolder(path.parent / "results/shapes"))
 
 
 def test_a_second_process_on_the_same_run_is_refused(tmp_path):
