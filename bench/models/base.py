@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.overrides import TorchFunctionMode
 
 from bench.base.errors import BenchError
 from bench.base.registry import students, teachers
@@ -132,7 +137,8 @@ def lone_value(model: Model, size: tuple[int, int]) -> str:
     always enough.
 
     Args:
-        model: on any device; a copy of it is run, in training, on the meta device, or on the CPU where it cannot be.
+        model: on any device; a copy of it is run, in training: on no image, and where that leaves a doubt, on one of
+            the meta device, or of the CPU where it cannot be.
         size: input height and width.
 
     Returns:
@@ -140,6 +146,10 @@ def lone_value(model: Model, size: tuple[int, int]) -> str:
         training tells.
     """
     with torch.no_grad():
+        with contextlib.suppress(Exception), _Norms() as norms:
+            _run_copy(model, 0, size, "cpu", training=True)
+            if not norms.pooled:
+                return ""
         for device in ("meta", "cpu"):
             try:
                 _run_copy(model, 1, size, device, training=True)
@@ -151,6 +161,26 @@ def lone_value(model: Model, size: tuple[int, int]) -> str:
             else:
                 break
     return ""
+
+
+class _Norms(TorchFunctionMode):
+    """Notes whether a normalisation sees one pixel an image.
+
+    Attributes:
+        pooled: whether one did.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pooled = False
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Look at what a function is given, and call it."""
+        if func in (F.batch_norm, F.group_norm, F.instance_norm):
+            self.pooled |= math.prod(args[0].shape[2:]) == 1
+        return func(*args, **(kwargs or {}))
 
 
 def _run_copy(
