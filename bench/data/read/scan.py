@@ -11,6 +11,7 @@ from pathlib import Path
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
 MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg"})
 SPLITS = ("train", "val", "test")
 _SPLIT_NAME = re.compile(r"(?P<split>train|val|test)(ing|id|idation)?(\d{4})?", re.IGNORECASE)
 NAMED = 3
