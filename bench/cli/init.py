@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.base.errors import BenchError
 from bench.cli.screen import terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def init(
@@ -24,6 +27,13 @@ def init(
     ] = None,
     colours: Annotated[
         Path | None, typer.Option(help="CSV file of name,r,g,b, for masks that are drawings in colours.")
+    ] = None,
+    by_colour: Annotated[
+        bool, typer.Option("--by-colour", help="Tell classes by colour, where masks with palettes differ in them.")
+    ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, help="For two classes with smooth edges or as JPEG: the grey level that divides them."),
     ] = None,
     lists: Annotated[
         Path | None, typer.Option(help="Folder with train.txt and val.txt or test.txt, an image a line.")
@@ -48,14 +58,19 @@ def init(
 
     from bench.base.files import write_text
     from bench.cli.screen.survey import print_survey
+    from bench.data.look.classing import Asked
     from bench.data.look.scaffold import matrix_text, survey
 
-    found = survey(
-        images, masks, mask_suffix=mask_suffix, classes=classes, colours=colours, lists=lists, val_share=val_share
-    )
+    asked = Asked(classes, colours, by_colour, threshold)
+    found = survey(images, masks, mask_suffix=mask_suffix, asked=asked, lists=lists, val_share=val_share)
     console = terminal.console()
     print_survey(found, console)
     write_text(matrix, matrix_text(found, matrix))
+    _print_next(matrix, console)
+
+
+def _print_next(matrix: Path, console: Console) -> None:
+    """Print what to do with the matrix that was written."""
     name = shlex.quote(str(matrix))
     for line in (
         f"wrote {matrix}",

@@ -127,6 +127,24 @@ class Data(ABC):
     def fingerprint(self, names: Sequence[str]) -> str:
         """Digest of the named splits' content, the same wherever the files lie; results of other content are stale."""
 
+    def faults(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return what is wrong with the files of the named splits taken together, as :meth:`check` refuses it.
+
+        What is wrong with a single sample is told by reading it.
+
+        Raises:
+            BenchError: files are missing.
+        """
+        return ()
+
+    def remarks(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return what is worth a second look before the named splits are trained on; seen from names and headers alone.
+
+        Raises:
+            BenchError: files are missing.
+        """
+        return ()
+
     @abstractmethod
     def check(self, splits: Mapping[str, Any]) -> None:
         """Verify splits before anything trains; all faults at once.

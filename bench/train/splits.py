@@ -33,6 +33,8 @@ def prepare_splits(plan: Plan, settings: Settings, reporter: Reporter) -> dict[s
                 reporter.tell(Said(f"{name} split: {message}"))
         splits[name] = samples
     data.check(splits)
+    for remark in data.remarks(names):
+        reporter.tell(Said(f"note: {remark}"))
     return {
         name: samples if isinstance(samples, DecodedSamples) else cached_in_memory(samples)
         for name, samples in splits.items()

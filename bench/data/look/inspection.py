@@ -117,6 +117,8 @@ def inspect(
         BenchError: none of the splits can be opened.
     """
     opened, problems = _opened(data, names)
+    together, remarks = _together(data, tuple(opened))
+    problems += together
     tallies = []
     for name, samples in opened.items():
         problems += [f"the {name} split is empty"] if len(samples) == 0 else faulty_names(name, samples)
@@ -134,6 +136,7 @@ def inspect(
         *_count_remarks(facts, getattr(data, "published_counts", {})),
         *_class_remarks(facts, data.info),
         *(remark for tally in tallies for remark in tally.remarks()),
+        *remarks,
         *_repeats(duplicates),
     ]
     return Inspection(data.info.class_names, facts, tuple(dict.fromkeys(problems)), duplicates, tuple(warnings))
@@ -156,6 +159,14 @@ def _opened(data: SegmentationData, names: Sequence[str]) -> tuple[dict[str, Sam
     if not opened:
         raise lacking or BenchError(*dict.fromkeys(problems))
     return opened, problems
+
+
+def _together(data: SegmentationData, names: Sequence[str]) -> tuple[tuple[str, ...], list[Remark]]:
+    """Return what is wrong with the files taken together and what is worth a second look in their headers."""
+    try:
+        return data.faults(names), [Remark(text) for text in data.remarks(names)]
+    except BenchError:  # files are missing, which reading tells
+        return (), []
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -18,12 +19,15 @@ from PIL import Image
 from bench.base.errors import BenchError
 from bench.data.read.labels import Colour
 from bench.data.read.reading import read_colours, read_mask
+from bench.data.read.threshold import ThresholdLabels
 
 T = TypeVar("T")
 Kind = Literal["index", "palette", "colour"]
 IGNORED = 255
 MAX_CLASSES = 255
 """Labels after loading are 8-bit numbers, of which one is the ignore label."""
+APART, UNEVEN = 32, 2.5
+"""Grey levels that lie so far apart, and so evenly, were chosen to be seen: they are no running numbers of classes."""
 MOST_COLOURS = 4096
 """More colours than any drawing has: a file stored with loss."""
 _COLOUR_MODES = {"RGB", "RGBA", "RGBX", "LA", "PA", "La", "RGBa", "CMYK", "YCbCr", "HSV", "LAB"}
@@ -82,9 +86,23 @@ class MaskTally:
 
     @property
     def scored_values(self) -> list[int]:
-        """The values that are likely classes: 255 is one only where no more than 0 stands beside it."""
-        found = sorted(self.values)
-        return found if found in ([0, IGNORED], [IGNORED]) else [value for value in found if value != IGNORED]
+        """The values that are likely classes: 255 is one beside 0 alone, or as one of grey levels far apart."""
+        return likely_classes(self.values)
+
+    @property
+    def grey_values(self) -> Counter[int] | None:
+        """Pixels of each value of drawn masks whose red, green and blue are equal everywhere; None for others."""
+        if not self.colours or any(len(set(colour)) > 1 for colour in self.colours):
+            return None
+        return Counter({colour[0]: count for colour, count in self.colours.items()})
+
+
+def likely_classes(values: Iterable[int]) -> list[int]:
+    """Return values in order, 255 only where it stands beside 0 alone or as one of grey levels far apart."""
+    found = sorted(values)
+    gaps = [high - low for low, high in pairwise(found)]
+    levels = len(found) > 1 and min(gaps) >= APART and max(gaps) <= UNEVEN * min(gaps)
+    return found if levels or found == [IGNORED] else [value for value in found if value != IGNORED]
 
 
 def spread(items: Sequence[T], limit: int) -> list[T]:
@@ -94,24 +112,25 @@ def spread(items: Sequence[T], limit: int) -> list[T]:
     return [items[round(index)] for index in np.linspace(0, len(items) - 1, limit)]
 
 
-def tally(masks: Sequence[Path], limit: int, drawn: bool = False) -> MaskTally:
+def tally(masks: Sequence[Path], limit: int, drawn: bool = False, threshold: float | None = None) -> MaskTally:
     """Count values and colours over at most ``limit`` masks, evenly spaced.
 
     Args:
         masks: label files.
         limit: the most to read, at least 1.
         drawn: count colours in all of them; those of a palette are looked up.
+        threshold: count pixels below this level as 0 and the others as 1.
     """
     chosen = spread(masks, limit)
     result = MaskTally(n_masks=len(masks), n_read=len(chosen))
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for path, outcome in zip(chosen, pool.map(lambda path: _counted(path, drawn), chosen), strict=True):
+        for path, outcome in zip(chosen, pool.map(lambda path: _counted(path, drawn, threshold), chosen), strict=True):
             if isinstance(outcome, BenchError):
                 result.problems += outcome.problems
                 continue
             kind, counts = outcome
             result.kinds[kind] += 1
-            if kind != "colour" and not drawn:
+            if threshold is not None or (kind != "colour" and not drawn):
                 result.values.update(counts)
                 result.where = dict.fromkeys(counts, path) | result.where
             elif len(result.colours) < MOST_COLOURS:
@@ -120,13 +139,15 @@ def tally(masks: Sequence[Path], limit: int, drawn: bool = False) -> MaskTally:
     return result
 
 
-def _counted(path: Path, drawn: bool) -> tuple[Kind, dict[int, int]] | BenchError:
+def _counted(path: Path, drawn: bool, threshold: float | None) -> tuple[Kind, dict[int, int]] | BenchError:
     """Return the kind of a mask and its pixels by value; a colour is packed into one number."""
     import pandas as pd
 
     try:
         kind = kind_of(path)
-        if kind != "colour" and not drawn:
+        if threshold is not None:
+            raw = ThresholdLabels(threshold).read(path).astype(np.int64)
+        elif kind != "colour" and not drawn:
             raw = read_mask(path)
         else:
             rgb = read_colours(path).astype(np.int64)
@@ -144,9 +165,11 @@ def option_lines(found: MaskTally, names: Sequence[str] | None = None) -> list[s
         found: what the masks hold.
         names: of the classes, in order; made up where not given or where their number does not fit.
     """
-    if found.kinds["colour"]:
+    if found.colours:
         colours = sorted(found.colours)
         called = names if names is not None and len(names) == len(colours) else numbered(range(len(colours)))
+        if found.grey_values is not None and names is not None and colours[-1][0] < len(names):
+            called = [names[colour[0]] for colour in colours]  # the level is the class's number
         pairs = zip(called, colours, strict=True)
         return ["colours:", *(f"  {yaml_text(name)}: {list(colour)}" for name, colour in pairs)]
     values = found.scored_values

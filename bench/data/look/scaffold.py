@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 from bench.base.errors import BenchError, capped
-from bench.data.look.masktally import IGNORED, MAX_CLASSES, MaskTally, numbered, spread, tally, yaml_text
-from bench.data.read.classfiles import read_colour_table, read_names
+from bench.data.look.beside import unused_files
+from bench.data.look.classing import Asked, Classing, ScoredClass, classing, numbers_of
+from bench.data.look.headers import header_remarks
+from bench.data.look.masktally import IGNORED, MaskTally, spread, tally, yaml_text
 from bench.data.read.files import FilePair
 from bench.data.read.foldertree import FolderTree, guess_suffix
-from bench.data.read.labels import Colour, spans
+from bench.data.read.labels import Colour
 from bench.data.read.reading import read_size
-from bench.data.read.scan import IMAGE_SUFFIXES, MASK_SUFFIXES, scan
+from bench.data.read.scan import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES, scan
+from bench.data.read.turns import misfit
 
 MOST_READ = 500
 """Masks that are read; where there are more, that many of them, evenly spaced."""
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annots", "semantic", "gt", "SegmentationClass")
-CLASS_FILES = ("classes.txt", "labels.txt", "codes.txt")
 EPOCHS, FEWEST, MOST = 80, 1000, 20000
 LARGEST_CROP, STEP, SMALL_CROP = 512, 32, 128
-
-
-@dataclass(frozen=True)
-class ScoredClass:
-    """A class as it stands in the masks.
-
-    Attributes:
-        name: given, or made up.
-        key: its number or its colour.
-        share: of the pixels that were read, 0..1.
-    """
-
-    name: str
-    key: int | Colour
-    share: float
 
 
 @dataclass(frozen=True)
@@ -54,6 +40,7 @@ class Survey:
         classes: in the order of their numbers or of the table.
         named_by: where the names come from; empty where they are made up.
         remarks: what is worth a look but no fault.
+        threshold: the level that divides two classes, if one does.
     """
 
     tree: FolderTree
@@ -64,6 +51,7 @@ class Survey:
     classes: tuple[ScoredClass, ...]
     named_by: str = ""
     remarks: tuple[str, ...] = field(default=())
+    threshold: float | None = None
 
     @property
     def evaluated(self) -> str:
@@ -81,8 +69,7 @@ def survey(
     masks: Path | None = None,
     *,
     mask_suffix: str | None = None,
-    classes: Path | None = None,
-    colours: Path | None = None,
+    asked: Asked | None = None,
     lists: Path | None = None,
     val_share: float = 0.2,
 ) -> Survey:
@@ -92,17 +79,17 @@ def survey(
         images: folder of the images.
         masks: folder of the masks; looked for beside the images if left out.
         mask_suffix: what a mask's name has after its image's; found by comparing names if left out.
-        classes: text file with a name a line; looked for beside the masks if left out.
-        colours: CSV file of name, r, g, b, for masks that are drawings.
+        asked: how classes are to be told; files with their names are looked for beside the masks if left out.
         lists: folder with train.txt and val.txt or test.txt.
         val_share: share of the images that become val where nothing else tells.
 
     Raises:
         BenchError: what keeps the data from being trained on; all at once.
     """
-    tree = _tree(images, masks, mask_suffix, lists, val_share)
+    asked = asked or Asked()
+    tree = _tree(images, masks, mask_suffix, lists, val_share, lossy=asked.threshold is not None)
     pairs: dict[str, list[FilePair]] = {}
-    problems = tree.problems()
+    problems = [*asked.problems(), *tree.problems()]
     if problems:
         raise BenchError(*problems)
     for split in tree.splits:
@@ -116,24 +103,27 @@ def survey(
     if problems := [*dict.fromkeys(problems), *tree.shared(pairs)]:
         raise BenchError(*capped(problems))
     every = [pair for of_split in pairs.values() for pair in of_split]
-    found = tally([pair.label for pair in every], MOST_READ, drawn=colours is not None)
+    labels = [pair.label for pair in every]
+    found = tally(labels, MOST_READ, asked.drawn, asked.threshold)
     sizes, misfits = _sizes(spread(every, MOST_READ))
     problems = [*found.problems, *misfits]
-    scored: tuple[ScoredClass, ...] = ()
-    named_by = ""
+    shown = Classing(())
     try:
-        scored, named_by = _classes(found, tree.masks, classes, colours)
+        shown = classing(found, tree.masks, labels, asked)
     except BenchError as error:
         problems += error.problems
     if problems:
         raise BenchError(*capped(problems))
     counts = {split: len(of_split) for split, of_split in pairs.items()}
     heights, widths = [size[0] for size in sizes], [size[1] for size in sizes]
-    return Survey(tree, counts, heights, widths, found, scored, named_by, _remarks(tree, found, scored, named_by))
+    named_by = "" if shown.named_by is None else str(shown.named_by)
+    remarks = [*_remarks(tree, found, shown), *unused_files(tree, every, shown.looked_at)]
+    remarks += header_remarks(spread(every, MOST_READ))
+    return Survey(tree, counts, heights, widths, found, shown.classes, named_by, tuple(remarks), asked.threshold)
 
 
 def _tree(
-    images: Path, masks: Path | None, mask_suffix: str | None, lists: Path | None, val_share: float
+    images: Path, masks: Path | None, mask_suffix: str | None, lists: Path | None, val_share: float, lossy: bool
 ) -> FolderTree:
     if not images.is_dir():
         raise BenchError(f"--images {images}: no such folder")
@@ -148,8 +138,8 @@ def _tree(
         raise BenchError(f"--masks {masks}: no such folder")
     if mask_suffix is None:
         found = scan(images, IMAGE_SUFFIXES, skip=None if images.samefile(masks) else masks)
-        mask_suffix = guess_suffix(found, scan(masks, MASK_SUFFIXES))
-    return FolderTree(images, masks, mask_suffix, lists, val_share)
+        mask_suffix = guess_suffix(found, scan(masks, LOSSY_SUFFIXES | MASK_SUFFIXES if lossy else MASK_SUFFIXES))
+    return FolderTree(images, masks, mask_suffix, lists, val_share, lossy_masks=lossy)
 
 
 def _sizes(pairs: Sequence[FilePair]) -> tuple[list[tuple[int, int]], list[str]]:
@@ -164,100 +154,31 @@ def _sizes(pairs: Sequence[FilePair]) -> tuple[list[tuple[int, int]], list[str]]
             continue
         sizes.append(size)
         if size != of_mask:
-            problems.append(
-                f"{pair.label}: {of_mask[1]} x {of_mask[0]} pixels do not fit the image of {size[1]} x {size[0]} "
-                f"pixels, {pair.image}. Make both the same size."
-            )
+            problems.append(misfit(pair.image, pair.label, size, of_mask))
     return sizes, problems
 
 
-def _classes(
-    found: MaskTally, masks: Path, classes: Path | None, colours: Path | None
-) -> tuple[tuple[ScoredClass, ...], str]:
-    """Return the classes and where their names come from.
-
-    Raises:
-        BenchError: the masks are of several kinds, hold too many values, or differ from the given files.
-    """
-    if len(found.kinds) > 1 and found.kinds["colour"] and colours is None:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in found.kinds.items())
-        raise BenchError(f"the masks are of several kinds: {kinds}. Convert them to one, or give --colours FILE.")
-    if colours is not None:
-        return _coloured(found, colours), str(colours)
-    if found.kinds["colour"]:
-        return _drawn(found, classes)
-    values = found.scored_values
-    if len(values) < 2 or len(values) > MAX_CLASSES:
-        raise BenchError(
-            f"{found.sampled} hold {len(values)} values ({spans(values) or 'none'}); 2 to {MAX_CLASSES} are needed. "
-            "Look whether these are masks of classes: --masks DIR."
-        )
-    names, source = _names(values, masks, classes)
-    total = sum(found.values[value] for value in found.values if value in values) or 1
-    if names is not None and len(names) > len(values):
-        values = list(range(len(names)))
-    pairs = zip(names or numbered(values), values, strict=True)
-    return tuple(ScoredClass(name, value, found.values[value] / total) for name, value in pairs), source
-
-
-def _names(values: list[int], masks: Path, given: Path | None) -> tuple[tuple[str, ...] | None, str]:
-    """Return names for values, in order, and their file: one name a value found, or one for each number from 0."""
-    beside = [folder / name for folder in (masks, masks.absolute().parent) for name in CLASS_FILES]
-    for path in [given] if given is not None else [path for path in beside if path.is_file()]:
-        names = read_names(path)
-        if len(names) == len(values) or max(values) < len(names) <= MAX_CLASSES:
-            return names, str(path)
-        if path == given:
-            raise BenchError(f"{path}: {len(names)} names do not fit the masks, which hold {spans(values)}.")
-    return None, ""
-
-
-def _drawn(found: MaskTally, classes: Path | None) -> tuple[tuple[ScoredClass, ...], str]:
-    """Return a class a colour, the commonest first."""
-    if not 2 <= len(found.colours) <= MAX_CLASSES:
-        many = " or more: they were stored with loss or drawn with smooth edges" if len(found.colours) > 1 else ""
-        raise BenchError(
-            f"{found.sampled} hold {len(found.colours)} colours{many}; 2 to {MAX_CLASSES} are needed. Give the table "
-            "of the classes' colours, --colours FILE (a CSV of name,r,g,b), or export the masks again."
-        )
-    if classes is not None:
-        raise BenchError(
-            f"{classes}: names alone do not tell the colours of the masks. Give --colours FILE: name,r,g,b"
-        )
-    total = sum(found.colours.values())
-    order = [colour for colour, _ in found.colours.most_common()]
-    pairs = zip(numbered(range(len(order))), order, strict=True)
-    return tuple(ScoredClass(name, colour, found.colours[colour] / total) for name, colour in pairs), ""
-
-
-def _coloured(found: MaskTally, colours: Path) -> tuple[ScoredClass, ...]:
-    table = read_colour_table(colours)
-    outside = Counter({colour: count for colour, count in found.colours.items() if colour not in table.values()})
-    if outside:
-        shown = ", ".join(f"{colour} ({count} pixels)" for colour, count in outside.most_common(5))
-        raise BenchError(f"{colours}: {len(outside)} colours of the masks are not in the table: {shown}. Add them.")
-    total = sum(found.colours.values()) or 1
-    return tuple(ScoredClass(name, colour, found.colours[colour] / total) for name, colour in table.items())
-
-
-def _remarks(tree: FolderTree, found: MaskTally, classes: Sequence[ScoredClass], named_by: str) -> tuple[str, ...]:
-    remarks = []
+def _remarks(tree: FolderTree, found: MaskTally, shown: Classing) -> list[str]:
+    remarks = list(shown.notes)
     if unused := tree.unused_masks():
         remarks.append(f"{len(unused)} masks belong to no image of a split, such as {unused[0]}: they are not used")
     if found.n_read < found.n_masks:
         remarks.append(
             f"{found.sampled} were read: a value that stands only in others is told when a run checks the data"
         )
-    if not named_by:
+    if shown.named_by is None:
         remarks.append("the classes have made-up names: put yours into the file")
-    if not isinstance(classes[0].key, tuple):
-        scored = [item.key for item in classes]
-        if IGNORED in found.values and IGNORED not in scored:
+    scored = numbers_of(shown.classes)
+    if scored is not None:
+        held = found.values if found.grey_values is None else found.grey_values
+        if IGNORED in held and IGNORED not in scored:
             remarks.append(f"{IGNORED} is taken for unlabelled: it is neither trained on nor scored")
-        absent = [item.name for item in classes if not item.share]
+        if IGNORED in scored and len(scored) > 2:
+            remarks.append(f"{IGNORED} is taken for a class, as the others are grey levels too: look whether it is one")
+        absent = [item.name for item in shown.classes if not item.share]
         if absent:
             remarks.append(f"in none of the masks read: {', '.join(absent)}")
-    return tuple(remarks)
+    return remarks
 
 
 @dataclass(frozen=True)
@@ -338,13 +259,19 @@ def _dataset_lines(found: Survey, path: Path) -> list[str]:
 
 def _class_lines(found: Survey) -> list[str]:
     source = f"names of {found.named_by}" if found.named_by else "made-up names: put yours here"
+    if found.threshold is not None:
+        rows = [
+            f"    - {yaml_text(item.name)}    # {item.key} in the masks, {item.share:.2%} of the pixels"
+            for item in found.classes
+        ]
+        line = f"  threshold: {found.threshold:g}    # darker is the first class, from this level on the second"
+        return [f"  classes:    # {source}", *rows, line]
     if found.drawn:
         rows = [
             f"    {yaml_text(item.name)}: {list(_colour(item))}    # {item.share:.2%} of the pixels"
             for item in found.classes
         ]
-        hint = "    # a colour that marks unlabelled pixels belongs here instead: ignore_colours: [[r, g, b]]"
-        return [f"  colours:    # {source}", *rows, hint]
+        return [f"  colours:    # {source}", *rows, _ignored_colours(found)]
     rows = [
         f"    - {yaml_text(item.name)}    # {item.key} in the masks, {item.share:.2%} of the scored pixels"
         for item in found.classes
@@ -359,9 +286,16 @@ def _class_lines(found: Survey) -> list[str]:
 
 
 def _colour(item: ScoredClass) -> Colour:
-    if isinstance(item.key, int):
-        raise TypeError(f"{item.name} has a number, no colour")
+    if not isinstance(item.key, tuple):
+        raise TypeError(f"{item.name} has no colour")
     return item.key
+
+
+def _ignored_colours(found: Survey) -> str:
+    white = (IGNORED, IGNORED, IGNORED)
+    if found.tally.grey_values and white in found.tally.colours and white not in [item.key for item in found.classes]:
+        return f"  ignore_colours: [{list(white)}]    # colours that are neither trained on nor scored"
+    return "    # a colour that marks unlabelled pixels belongs here instead: ignore_colours: [[r, g, b]]"
 
 
 def _recipe_lines(chosen: Figures) -> list[str]:

@@ -13,6 +13,7 @@ from bench.base.text import escaped, is_text, not_text
 from bench.data.base import Samples
 from bench.data.read.labels import Labels
 from bench.data.read.reading import read_image
+from bench.data.read.turns import misfit
 
 if TYPE_CHECKING:
     from torchvision import tv_tensors
@@ -69,10 +70,7 @@ class FileSamples(Samples):
             raise BenchError(*problems)
         if tuple(image.shape[-2:]) != mask.shape:
             height, width = image.shape[-2:]
-            raise BenchError(
-                f"{pair.label}: labels of {mask.shape[1]} x {mask.shape[0]} pixels do not fit the image of "
-                f"{width} x {height} pixels, {pair.image}. Make both the same size."
-            )
+            raise BenchError(misfit(pair.image, pair.label, (height, width), (mask.shape[0], mask.shape[1])))
         return image, mask_of(mask)
 
     def stamp(self) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.base.errors import BenchError, capped, unknown
 from bench.data.read.files import FilePair
 from bench.data.read.imagenames import ImageNames
-from bench.data.read.scan import IMAGE_SUFFIXES, MASK_SUFFIXES, NAMED, Files, scan, split_folders
+from bench.data.read.scan import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES, NAMED, Files, scan, split_folders
 
 
 def share_split(names: Sequence[str], share: float, seed: int) -> dict[str, list[str]]:
@@ -45,6 +45,7 @@ class FolderTree:
         lists: folder with train.txt and val.txt or test.txt.
         val_share: share of the images that become val where nothing else tells.
         split_seed: of that division.
+        lossy_masks: whether masks may be JPEG.
     """
 
     images: Path
@@ -53,6 +54,7 @@ class FolderTree:
     lists: Path | None = None
     val_share: float = 0.2
     split_seed: int = 0
+    lossy_masks: bool = False
 
     @cached_property
     def _list_files(self) -> dict[str, list[Path]]:
@@ -129,8 +131,12 @@ class FolderTree:
     def _all_masks(self) -> Files:
         return self._scan_masks(self.masks)
 
+    @property
+    def _mask_suffixes(self) -> frozenset[str]:
+        return MASK_SUFFIXES | LOSSY_SUFFIXES if self.lossy_masks else MASK_SUFFIXES
+
     def _scan_masks(self, root: Path) -> Files:
-        return scan(root, MASK_SUFFIXES, ending=self.mask_suffix, skip=self.images)
+        return scan(root, self._mask_suffixes, ending=self.mask_suffix, skip=self.images)
 
     def _images_of(self, split: str) -> Files:
         """Return the images of a split, by the key that their masks have.
@@ -182,9 +188,9 @@ class FolderTree:
         images = self._images_of(split)
         folder, masks = self._masks_of(split)
         matched = images.keys() & masks.keys()
-        if images and not matched:
-            every = images if self._image_folders else self._all_images
-            raise BenchError(nothing_matches(every, folder, self.mask_suffix))
+        every = images if self._image_folders else self._all_images
+        if images and not every.keys() & masks.keys():
+            raise BenchError(nothing_matches(every, folder, self.mask_suffix, self._mask_suffixes))
         problems = [
             f"{' and '.join(map(str, files[key]))}: {what} that differ in their suffix alone. Keep one of them."
             for files, what in ((images, "images"), (masks, "masks"))
@@ -193,12 +199,18 @@ class FolderTree:
         ]
         problems += [
             f"{images[key][0]}: no mask for it, looked for {folder / key}{self.mask_suffix}.png (or another lossless "
-            "format). Add the mask, or take the image away."
+            f"format). Add the mask, or take the image away.{self._lossy_hint(folder, key)}"
             for key in sorted(images.keys() - matched)
         ]
         if problems:
             raise BenchError(*capped(problems))
         return [FilePair(key, images[key][0], masks[key][0]) for key in sorted(matched)]
+
+    def _lossy_hint(self, folder: Path, key: str) -> str:
+        """Return what to say of a mask that is there as JPEG alone; empty where it is not."""
+        there = (folder / f"{key}{self.mask_suffix}{suffix}" for suffix in sorted(LOSSY_SUFFIXES))
+        found = next((path for path in there if path.is_file() and folder != self.images), None)
+        return f" {found.name} is JPEG, which changes label values." if found is not None else ""
 
     def shared(self, splits: Mapping[str, Sequence[FilePair]]) -> list[str]:
         """Return the files that stand in two splits, which makes a score worthless.
@@ -231,17 +243,18 @@ def guess_suffix(images: Files, masks: Files) -> str:
     return most[0][0] if most and most[0][1] * 2 > min(len(images), len(masks)) else ""
 
 
-def nothing_matches(images: Files, folder: Path, mask_suffix: str) -> str:
-    """Return the sentence for images of which none has a mask, with what may be wrong."""
-    every = scan(folder, MASK_SUFFIXES) if folder.is_dir() else {}
+def nothing_matches(images: Files, folder: Path, mask_suffix: str, suffixes: frozenset[str]) -> str:
+    """Return the sentence for images of which none has a mask among files of some suffixes, with what may be wrong."""
+    every = scan(folder, suffixes) if folder.is_dir() else {}
     called = ", ".join(path.name for paths in list(images.values())[:NAMED] for path in paths)
     told = f"none of the {len(images)} images has a mask in {folder}: the images are called {called}, "
     if not every:
-        lossy = folder.is_dir() and scan(folder, IMAGE_SUFFIXES - MASK_SUFFIXES)
+        lossy = folder.is_dir() and scan(folder, LOSSY_SUFFIXES)
         hint = (
-            "JPEG changes label values: store the masks in a lossless format such as PNG."
+            "JPEG changes label values: store the masks in a lossless format such as PNG; or, where light and dark "
+            "tell two classes, give a threshold: `threshold: 128` under dataset, --threshold 128 to init."
             if lossy
-            else f"A mask is one of {', '.join(sorted(MASK_SUFFIXES))}."
+            else f"A mask is one of {', '.join(sorted(suffixes))}."
         )
         return f"{told}and there are no masks. {hint}"
     masks = ", ".join(paths[0].name for paths in list(every.values())[:NAMED])

@@ -76,6 +76,8 @@ class IndexLabels:
         hint = (
             "The labels look 1-based: subtract one, so that classes begin at 0."
             if one_based
+            else "No number below 0 can be named: store another one there, such as 255, and name it as ignored."
+            if raw.min() < 0
             else "If that value marks unlabelled pixels, name it as ignored; else correct the labels."
         )
         return f"{path}: label values outside the classes {spans(scored)}: {found}. {hint}"

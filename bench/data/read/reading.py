@@ -7,13 +7,15 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
 from bench.base.errors import BenchError
+from bench.data.read.numbers import require_finite, whole_numbers
+from bench.data.read.turns import turned_size, upright
 
 if TYPE_CHECKING:
     from torchvision import tv_tensors
@@ -25,11 +27,11 @@ _UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.e
 _NO_MATRIX = (
     OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError, zlib.error, UnboundLocalError,
 )  # fmt: skip
-_INDEX_MODES = {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}
+_INDEX_MODES = {"1", "L", "P", "I", "I;16", "I;16B", "I;16L", "F"}
 # Pillow spreads grey levels of shallow files over 0..255; labels have to be the stored numbers.
 _SPREAD = {"L;2": 85, "L;4": 17}
-_TURNED = {5, 6, 7, 8}
-"""EXIF orientations that exchange height and width."""
+MOST_TINT = 16
+"""How far the channels of a grey pixel may lie apart; storing with loss tints some."""
 
 
 @contextlib.contextmanager
@@ -67,7 +69,7 @@ def read_image(path: Path) -> tv_tensors.Image:
     from bench.data.read.tensors import image_of
 
     with _opened(path) as image:
-        pixels = _to_rgb(ImageOps.exif_transpose(image), path)
+        pixels = _to_rgb(upright(image), path)
     return image_of(pixels)
 
 
@@ -87,26 +89,30 @@ def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
 def read_mask(path: Path) -> NDArray[np.int64]:
     """Read a label file as the numbers stored in it: grey levels, or the indices of a palette rather than its colours.
 
-    A MATLAB file (``.mat``) holds them as the matrix ``S`` (COCO-Stuff) or ``GTcls.Segmentation`` (SBD).
+    Floats are read where they are whole. A MATLAB file (``.mat``) holds them as the matrix ``S`` (COCO-Stuff) or
+    ``GTcls.Segmentation`` (SBD).
 
     Returns:
         H x W int64.
 
     Raises:
-        BenchError: missing, empty, truncated, stored with loss, or with several channels.
+        BenchError: missing, empty, truncated, stored with loss, with several channels or with fractions.
     """
     if path.suffix.lower() == ".mat":
         return _read_matrix(path)
     with _opened(path) as image:
         if image.format == "JPEG":
-            raise BenchError(f"{path}: JPEG changes label values. Store labels in a lossless format such as PNG.")
+            raise BenchError(
+                f"{path}: JPEG changes label values. Store labels in a lossless format such as PNG; or, where light "
+                "and dark tell two classes, give a threshold: `threshold: 128` under dataset, --threshold 128 to init."
+            )
         if image.mode not in _INDEX_MODES:
             raise BenchError(
                 f"{path}: a label file must have one channel of class indices, this one is {image.mode}. "
                 "Convert its colours to indices first, or give the dataset 'folder' a table of colours."
             )
         levels = _SPREAD.get(_raw_mode(image), 1)
-        values = np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
+        values = whole_numbers(np.asarray(upright(image)), path)
     return values // levels
 
 
@@ -141,7 +147,35 @@ def read_colours(path: Path) -> NDArray[np.uint8]:
     with _opened(path) as image:
         if image.format == "JPEG":
             raise BenchError(f"{path}: JPEG changes label colours. Store labels in a lossless format such as PNG.")
-        return _to_rgb(ImageOps.exif_transpose(image), path)
+        return _to_rgb(upright(image), path)
+
+
+def read_levels(path: Path) -> NDArray[Any]:
+    """Read a label file as grey levels, however it is stored: with loss, as grey colours, with fractions.
+
+    What is transparent counts as black; a palette is looked up.
+
+    Returns:
+        H x W numbers.
+
+    Raises:
+        BenchError: missing, empty, truncated, drawn in colours, or with pixels that hold no number.
+    """
+    with _opened(path) as image:
+        image = upright(image)
+        if image.mode in _INDEX_MODES - {"P"}:
+            levels = np.asarray(image.convert("L") if image.mode == "1" else image)
+            require_finite(levels, path)
+            return levels
+        pixels = np.asarray(image.convert("RGBA")).astype(np.int32)
+    tint = pixels[..., :3].max(axis=2) - pixels[..., :3].min(axis=2)
+    if (n_coloured := int((tint > MOST_TINT).sum())) > 0:
+        raise BenchError(
+            f"{path}: {n_coloured} pixels are coloured, and a threshold divides grey levels. Convert the mask to grey, "
+            "or give the dataset 'folder' a table of colours."
+        )
+    covered: NDArray[np.int32] = pixels[..., 1] * pixels[..., 3] // 255
+    return covered
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -151,9 +185,7 @@ def read_size(path: Path) -> tuple[int, int]:
         BenchError: missing, empty or of no known format.
     """
     with _opened(path) as image:
-        width, height = image.size
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
-    return (width, height) if turned else (height, width)
+        return turned_size(image)
 
 
 def _raw_mode(image: Image.Image) -> str:

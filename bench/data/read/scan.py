@@ -14,6 +14,7 @@ from bench.base.text import is_text, not_text
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
 MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg"})
 SPLITS = ("train", "val", "test")
 _SPLIT_NAME = re.compile(r"(?P<split>train|val|test)(ing|id|idation)?(\d{4})?", re.IGNORECASE)
 NAMED = 3

@@ -40,6 +40,12 @@ class Data:
     def require(self, names):
         pass
 
+    def faults(self, names):
+        return ()
+
+    def remarks(self, names):
+        return ()
+
     def split(self, name):
         return Given(self.splits[name])
 

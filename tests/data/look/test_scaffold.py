@@ -6,17 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import typer
 import yaml
 from PIL import Image
-from typer.testing import CliRunner
 
 from bench.base.errors import BenchError
-from bench.cli.init import add_to
 from bench.data.look.scaffold import matrix_text, survey
 from bench.matrix.matrix import load_matrix
 from bench.matrix.settings import Settings
 from bench.plan.groups import Plan, build_plan
+from tests.data.own import init
 from tests.harness import run
 
 PALETTE = np.array([(0, 0, 0), (200, 0, 0), (0, 200, 0), (0, 0, 200)], np.uint8)
@@ -39,17 +37,6 @@ def make(
             (root / name).mkdir(parents=True, exist_ok=True)
             image.save(root / name / f"{index:02d}.png")
     return root
-
-
-def init(*arguments: object) -> str:
-    """Run the command; a user's mistake is raised as it is."""
-    app = typer.Typer()
-    add_to(app)
-    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(part) for part in arguments])
-    if isinstance(result.exception, BenchError):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 def planned(path: Path) -> Plan:
@@ -170,7 +157,7 @@ def test_all_problems_are_told_at_once_and_nothing_is_written(tmp_path: Path) ->
     Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / "masks" / "03.png")
     (tmp_path / "masks" / "04.png").write_bytes(b"no image")
     told = refused(tmp_path / "m.yaml", "--images", tmp_path / "images")
-    assert "03.png: 60 x 40 pixels do not fit the image of 70 x 40 pixels" in told
+    assert "03.png: labels of 60 x 40 pixels do not fit the image of 70 x 40 pixels" in told
     assert "04.png: not a readable image" in told
     assert not (tmp_path / "m.yaml").exists()
 

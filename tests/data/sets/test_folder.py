@@ -16,9 +16,11 @@ from PIL import Image
 from bench.base.errors import BenchError
 from bench.base.registry import datasets
 from bench.data.facts import Locations
+from bench.data.look.inspection import inspect
 from bench.data.read.foldertree import share_split
 from bench.data.read.palette import voc_colormap
 from bench.data.sets.folder import FolderData
+from tests.data.own import pair, shape, smooth
 
 SIZE = (6, 8)
 RED, GREEN, BLACK = (200, 0, 0), (0, 200, 0), (0, 0, 0)
@@ -531,3 +533,107 @@ def test_one_more_name_moves_at_most_one_other(names: list[str], share: float, s
     before, after = share_split(names, share, seed), share_split([*names, "new one"], share, seed)
     moved = set(before["val"]) ^ (set(after["val"]) - {"new one"})
     assert len(moved) <= 1
+
+
+def soft(root: Path, count: int = 5) -> Path:
+    return pair(root, map(smooth, range(count)))
+
+
+def test_smooth_masks_are_refused_with_the_lines_to_write(tmp_path: Path) -> None:
+    told = refused(folder(soft(tmp_path)))
+    assert "the masks have smooth edges" in told
+    assert "Add under dataset:\n    threshold: 128\n" in told
+    read = folder(tmp_path, threshold=128)
+    prepare(read)
+    assert read.split("train")[0][1].tolist() == (np.asarray(smooth(0)) >= 128).tolist()
+
+
+def test_options_that_make_a_class_of_each_level_of_smooth_masks_are_refused(tmp_path: Path) -> None:
+    soft(tmp_path)
+    levels = sorted({level for seed in range(5) for level in np.unique(np.asarray(smooth(seed))).tolist()} - {255})
+    names = [f"class_{level}" for level in levels]
+    told = refused(folder(tmp_path, classes=names, values=levels))
+    assert "    classes: [background, object]\n    threshold: 128\n" in told
+    for mask in [*(tmp_path / "masks").iterdir()]:
+        Image.open(mask).convert("RGB").save(mask)
+    table = {f"class_{level}": [level, level, level] for level in levels}
+    assert "threshold: 128" in refused(folder(tmp_path, classes=None, colours=table, ignore_colours=[[255] * 3]))
+    assert "threshold: 128" in refused(folder(tmp_path))
+
+
+def test_levels_of_edges_may_be_ignored_or_be_few_and_named(tmp_path: Path) -> None:
+    prepare(folder(soft(tmp_path), values=[0, 255], ignore=list(range(1, 255))))
+    halved = [shape(seed, scale=2).resize((96, 64), Image.Resampling.BOX) for seed in range(5)]
+    pair(tmp_path, halved)
+    prepare(folder(tmp_path, classes=["a", "b", "c", "d", "e"], values=[0, 64, 128, 192, 255]))
+    assert "smooth edges" in refused(folder(tmp_path))
+
+
+def test_a_threshold_stands_alone_and_divides_two_classes(tmp_path: Path) -> None:
+    with pytest.raises(BenchError) as caught:
+        _ = folder(tmp_path, threshold=128, classes=["a", "b", "c"], values=[0, 1, 2], ignore=[7]).info
+    told = str(caught.value)
+    for problem in ("values has no meaning", "ignore has no meaning", "divides two classes, 3 given"):
+        assert problem in told
+    assert folder(tmp_path, threshold=128, classes=None).info.class_names == ("class 0", "class 1")
+    told = refused(folder(make(tmp_path, FIVE), threshold=128))
+    assert "no pixel of the masks is at or above the threshold 128, so 'thing' occurs nowhere" in told
+
+
+def test_a_threshold_is_part_of_the_key_only_where_it_is_used(tmp_path: Path) -> None:
+    plain = folder(make(tmp_path, FIVE)).key_options({})
+    assert "threshold" not in plain
+    divided = folder(tmp_path, threshold=128)
+    assert divided.key_options({})["threshold"] == 128
+    assert divided.key_options({})["labels"] != folder(tmp_path, threshold=100).key_options({})["labels"]
+    assert divided.fingerprint(["train"]) != folder(tmp_path, threshold=100).fingerprint(["train"])
+
+
+def test_palettes_that_differ_are_refused_with_the_colours_to_write(tmp_path: Path) -> None:
+    for index, name in enumerate(FIVE):
+        put(tmp_path / "images" / f"{name}.png", noise(name))
+        order = [BLACK, RED] if index % 2 else [RED, BLACK]
+        put(tmp_path / "masks" / f"{name}.png", columns(0, 1), order)
+    told = refused(folder(tmp_path))
+    assert "the palettes of the masks differ" in told
+    assert "    colours:\n      ground: [0, 0, 0]\n      thing: [200, 0, 0]" in told
+    read = folder(tmp_path, colours={"ground": BLACK, "thing": RED})
+    prepare(read)
+    samples = read.split("train")
+    first = {name: int(samples[index][1][0, 0]) for index, name in enumerate(samples.names)}
+    assert {first[name] for name in ("a", "c", "e") if name in first} == {1}
+    assert {first[name] for name in ("b", "d") if name in first} == {0}
+
+
+@pytest.mark.parametrize("fault", ["palettes", "smooth"])
+def test_data_check_tells_what_a_run_refuses(tmp_path: Path, fault: str) -> None:
+    if fault == "smooth":
+        soft(tmp_path)
+    else:
+        for index, name in enumerate(FIVE):
+            put(tmp_path / "images" / f"{name}.png", noise(name))
+            put(tmp_path / "masks" / f"{name}.png", columns(0, 1), [BLACK, RED] if index % 2 else [RED, BLACK])
+    levels = sorted({level for seed in range(5) for level in np.unique(np.asarray(smooth(seed))).tolist()} - {255})
+    options = {"classes": [str(level) for level in levels], "values": levels} if fault == "smooth" else {}
+    found = inspect(folder(tmp_path, **options), ("train", "val"))
+    assert len(found.problems) == 1
+    assert fault in found.problems[0]
+
+
+def test_numbers_stored_as_grey_colours_are_told_their_names_in_order(tmp_path: Path) -> None:
+    for name in FIVE:
+        put(tmp_path / "images" / f"{name}.png", noise(name))
+        put(tmp_path / "masks" / f"{name}.png", np.stack([columns(3, 0, 1)] * 3, axis=-1))
+    told = refused(folder(tmp_path, classes=["sky", "road", "car", "tree"]))
+    assert "      sky: [0, 0, 0]\n      road: [1, 1, 1]\n      tree: [3, 3, 3]" in told
+
+
+def test_negative_numbers_cannot_be_ignored_by_name(tmp_path: Path) -> None:
+    make(tmp_path, FIVE)
+    for mask in [*(tmp_path / "masks").iterdir()]:
+        mask.unlink()
+        Image.fromarray(columns(0, 1).astype(np.int32)).save(mask.with_suffix(".tif"))
+    Image.fromarray(columns(0, -1).astype(np.int32)).save(tmp_path / "masks" / "a.tif")
+    data = folder(tmp_path)
+    with pytest.raises(BenchError, match="No number below 0 can be named"):
+        data.labels.read(tmp_path / "masks" / "a.tif")
