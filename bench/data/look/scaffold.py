@@ -122,11 +122,12 @@ def survey(
     scored: tuple[ScoredClass, ...] = ()
     named_by = ""
     try:
-        scored, named_by = _classes(found, tree.masks, classes, colours)
+        if found.kinds or not found.problems:  # of masks that cannot be read nothing else is worth saying
+            scored, named_by = _classes(found, tree.masks, classes, colours)
     except BenchError as error:
         problems += error.problems
     if problems:
-        raise BenchError(*capped(problems))
+        raise BenchError(*capped(list(dict.fromkeys(problems))))
     counts = {split: len(of_split) for split, of_split in pairs.items()}
     heights, widths = [size[0] for size in sizes], [size[1] for size in sizes]
     return Survey(tree, counts, heights, widths, found, scored, named_by, _remarks(tree, found, scored, named_by))

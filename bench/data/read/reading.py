@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from bench.base.errors import BenchError
+from bench.data.read.opening import opened, readable
 
 if TYPE_CHECKING:
     from torchvision import tv_tensors
 
 MAX_RAW = 2**16
-_UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 # What scipy raises on truncated and damaged files besides its own error, found by damaging some; the last is a slip of
 # its parser.
 _NO_MATRIX = (
@@ -30,27 +27,6 @@ _INDEX_MODES = {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}
 _SPREAD = {"L;2": 85, "L;4": 17}
 _TURNED = {5, 6, 7, 8}
 """EXIF orientations that exchange height and width."""
-
-
-@contextlib.contextmanager
-def _readable(path: Path, kind: str, faults: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Turn whatever makes a file undecodable into one sentence that names it."""
-    try:
-        if path.stat().st_size == 0:
-            raise BenchError(f"{path}: the file is empty (0 bytes). Copy it again.")
-        yield
-    except FileNotFoundError:
-        raise BenchError(f"{path}: no such file") from None
-    except faults as error:
-        reason = " ".join(str(error).replace(repr(str(path)), "it").split()) or type(error).__name__
-        raise BenchError(f"{path}: not a readable {kind} ({reason}). Copy it again, or check its format.") from error
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image file."""
-    with _readable(path, "image", _UNDECODABLE), Image.open(path) as image:
-        yield image
 
 
 def read_image(path: Path) -> tv_tensors.Image:
@@ -66,7 +42,7 @@ def read_image(path: Path) -> tv_tensors.Image:
     """
     from bench.data.read.tensors import image_of
 
-    with _opened(path) as image:
+    with opened(path) as image:
         pixels = _to_rgb(ImageOps.exif_transpose(image), path)
     return image_of(pixels)
 
@@ -97,7 +73,7 @@ def read_mask(path: Path) -> NDArray[np.int64]:
     """
     if path.suffix.lower() == ".mat":
         return _read_matrix(path)
-    with _opened(path) as image:
+    with opened(path) as image:
         if image.format == "JPEG":
             raise BenchError(f"{path}: JPEG changes label values. Store labels in a lossless format such as PNG.")
         if image.mode not in _INDEX_MODES:
@@ -114,7 +90,7 @@ def _read_matrix(path: Path) -> NDArray[np.int64]:
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
-    with _readable(path, "MATLAB file", (*_NO_MATRIX, MatReadError)):
+    with readable(path, "MATLAB file", (*_NO_MATRIX, MatReadError)):
         content = loadmat(str(path), appendmat=False, variable_names=("S", "GTcls"))
         if "S" in content:
             matrix = np.asarray(content["S"])
@@ -138,7 +114,7 @@ def read_colours(path: Path) -> NDArray[np.uint8]:
     Raises:
         BenchError: missing, empty, truncated or stored with loss.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         if image.format == "JPEG":
             raise BenchError(f"{path}: JPEG changes label colours. Store labels in a lossless format such as PNG.")
         return _to_rgb(ImageOps.exif_transpose(image), path)
@@ -150,7 +126,7 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         BenchError: missing, empty or of no known format.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         width, height = image.size
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
     return (width, height) if turned else (height, width)
