@@ -20,7 +20,8 @@ def describe_failure(error: Exception, folder: Path) -> str:
         return f"out of memory: {str(error).splitlines()[0]} Use a smaller recipe.batch_size for all cells."
     if isinstance(error, OSError):
         return write_problem(folder, error)
-    return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+    told = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+    return ". ".join([told, *getattr(error, "__notes__", ())])
 
 
 def ending(trainee: Trainee, error: Exception) -> tuple[str, str, dict[str, Any]]:
