@@ -75,6 +75,11 @@ class DecodedSamples(Samples):
         return np.memmap(self.folder / _SUMS, dtype=np.uint64, mode="r", shape=(len(self.names),))
 
     @property
+    def files(self) -> FileSamples:
+        """What is decoded."""
+        return self.samples
+
+    @property
     def is_decoded(self) -> bool:
         """Whether every sample is in the file."""
         return bool((self._sums != 0).all())
@@ -147,7 +152,8 @@ def keep_decoded(samples: TargetSamples[Any], fingerprint: str, cache: Path, lim
     """
     if not isinstance(samples, FileSamples) or not len(samples):
         return Decision(samples, "")
-    folder = cache / "decoded" / digest([fingerprint, samples.labels.identity(), list(samples.names)], 32)
+    how, *others = samples.identity()
+    folder = cache / "decoded" / digest([fingerprint, how, list(samples.names), *others], 32)
     try:
         sizes = _sizes(folder, samples)
     except BenchError:  # told, with all other faults, by the check that reads every sample

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.base.errors import BenchError, capped
+from bench.data.look.imagetally import ImageTally, tally_images
 from bench.data.look.masktally import IGNORED, MAX_CLASSES, MaskTally, numbered, spread, tally, yaml_text
 from bench.data.read.classfiles import read_colour_table, read_names
 from bench.data.read.files import FilePair
@@ -54,6 +55,7 @@ class Survey:
         classes: in the order of their numbers or of the table.
         named_by: where the names come from; empty where they are made up.
         remarks: what is worth a look but no fault.
+        pictures: what the images hold besides their colours.
     """
 
     tree: FolderTree
@@ -64,6 +66,7 @@ class Survey:
     classes: tuple[ScoredClass, ...]
     named_by: str = ""
     remarks: tuple[str, ...] = field(default=())
+    pictures: ImageTally = field(default_factory=ImageTally)
 
     @property
     def evaluated(self) -> str:
@@ -128,9 +131,11 @@ def survey(
         problems += error.problems
     if problems:
         raise BenchError(*capped(list(dict.fromkeys(problems))))
+    pictures = tally_images([pair.image for pair in spread(every, MOST_READ)])
     counts = {split: len(of_split) for split, of_split in pairs.items()}
     heights, widths = [size[0] for size in sizes], [size[1] for size in sizes]
-    return Survey(tree, counts, heights, widths, found, scored, named_by, _remarks(tree, found, scored, named_by))
+    remarks = (*_remarks(tree, found, scored, named_by), *pictures.remarks)
+    return Survey(tree, counts, heights, widths, found, scored, named_by, remarks, pictures)
 
 
 def _tree(
@@ -188,6 +193,12 @@ def _classes(
     if found.kinds["colour"]:
         return _drawn(found, classes)
     values = found.scored_values
+    if len(values) == 1:
+        rest = f"; {IGNORED} is taken for unlabelled" if IGNORED in found.values and values != [IGNORED] else ""
+        raise BenchError(
+            f"{found.sampled} hold one value alone ({values[0]}){rest}. Two classes at least are needed, as there is "
+            "nothing to tell apart. Look whether these are masks of classes: --masks DIR."
+        )
     if len(values) < 2 or len(values) > MAX_CLASSES:
         raise BenchError(
             f"{found.sampled} hold {len(values)} values ({spans(values) or 'none'}); 2 to {MAX_CLASSES} are needed. "
@@ -326,6 +337,10 @@ def _dataset_lines(found: Survey, path: Path) -> list[str]:
     if tree.mask_suffix:
         lines.append(f"  mask_suffix: {yaml_text(tree.mask_suffix)}    # a mask is called like its image with this")
     lines += _class_lines(found)
+    if found.pictures.span is not None:
+        lines.append(
+            f"  {found.pictures.span.option}    # read as black and as white; the images use {found.pictures.levels}"
+        )
     if tree.lists is not None:
         lines.append(f"  lists: {yaml_text(_shown_path(tree.lists, base))}")
     elif not tree.divided:

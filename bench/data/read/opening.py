@@ -18,11 +18,12 @@ from bench.base.errors import BenchError
 LIMIT = "BENCH_MAX_MEGAPIXELS"
 """The environment variable that raises the limit: a machine's memory, and no dataset, decides how much is too much."""
 MEGA = 10**6
-_UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-# Pillow warns at half of its limit; whoever has such an image has been told nothing that helps.
+# Pillow warns at half of its limit, of odd metadata and of how palettes are converted: nothing that a user can act on.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @contextlib.contextmanager
@@ -50,7 +51,7 @@ def readable(path: Path, kind: str, faults: tuple[type[Exception], ...]) -> Iter
     except faults as error:
         if isinstance(error, UnidentifiedImageError) and _is_tiff(path):
             raise BenchError(
-                f"{path}: a TIFF of a kind that is not read, such as colours of 32 bits or more than four channels. "
+                f"{path}: a TIFF of a kind that is not read, such as floating-point colours, 64 bits or five channels. "
                 "Convert it to 8 or 16 bits a channel."
             ) from error
         reason = " ".join(str(error).replace(repr(str(path)), "it").split()) or type(error).__name__
@@ -66,7 +67,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """
     if (most := _raised()) is not None:
         Image.MAX_IMAGE_PIXELS = most // 2  # Pillow refuses images of more than twice as many pixels
-    with readable(path, "image", _UNDECODABLE), Image.open(path) as image:
+    with readable(path, "image", UNDECODABLE), Image.open(path) as image:
         yield image
 
 
@@ -90,7 +91,7 @@ def _too_large(path: Path, told: str) -> str:
     megapixels = -(-int(counted[0]) // MEGA) if counted else 0
     return (
         f"{path}: {megapixels} megapixels are more than the {_most_pixels() // MEGA} that are read. Cut image and mask "
-        f"into tiles; or, where there is memory for whole ones, raise the limit: {LIMIT}={megapixels} in the environment."
+        f"into tiles; or, where there is memory for whole ones, set {LIMIT}={megapixels} in the environment."
     )
 
 

@@ -1,20 +1,17 @@
-"""Reading image and label files of every usual kind, and telling what is wrong with them."""
+"""Reading label files of every usual kind, and telling what is wrong with them."""
 
 from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from bench.base.errors import BenchError
+from bench.data.read.images import raw_mode, rgb_of
 from bench.data.read.opening import opened, readable
-
-if TYPE_CHECKING:
-    from torchvision import tv_tensors
 
 MAX_RAW = 2**16
 # What scipy raises on truncated and damaged files besides its own error, found by damaging some; the last is a slip of
@@ -29,24 +26,6 @@ _TURNED = {5, 6, 7, 8}
 """EXIF orientations that exchange height and width."""
 
 
-def read_image(path: Path) -> tv_tensors.Image:
-    """Read an image as RGB, turned as its EXIF tag says.
-
-    Grey, palette and CMYK files are converted, an alpha channel is dropped, 16-bit files keep their upper 8 bits.
-
-    Returns:
-        3 x H x W uint8.
-
-    Raises:
-        BenchError: missing, empty, truncated or of another format.
-    """
-    from bench.data.read.tensors import image_of
-
-    with opened(path) as image:
-        pixels = _to_rgb(ImageOps.exif_transpose(image), path)
-    return image_of(pixels)
-
-
 def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
     if image.mode.startswith("I"):
         deep = np.asarray(image).astype(np.int64)
@@ -55,9 +34,7 @@ def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
         return np.repeat((deep >> 8).astype(np.uint8)[..., None], 3, axis=2)
     if image.mode == "F":
         raise BenchError(f"{path}: floating-point images are not supported. Convert it to 8 or 16 bits a channel.")
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA")
-    return np.array(image.convert("RGB"))
+    return rgb_of(image)
 
 
 def read_mask(path: Path) -> NDArray[np.int64]:
@@ -81,7 +58,7 @@ def read_mask(path: Path) -> NDArray[np.int64]:
                 f"{path}: a label file must have one channel of class indices, this one is {image.mode}. "
                 "Convert its colours to indices first, or give the dataset 'folder' a table of colours."
             )
-        levels = _SPREAD.get(_raw_mode(image), 1)
+        levels = _SPREAD.get(raw_mode(image), 1)
         values = np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
     return values // levels
 
@@ -130,10 +107,3 @@ def read_size(path: Path) -> tuple[int, int]:
         width, height = image.size
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
     return (width, height) if turned else (height, width)
-
-
-def _raw_mode(image: Image.Image) -> str:
-    """Return Pillow's name for how an opened, not yet decoded file stores its pixels."""
-    tiles = getattr(image, "tile", [])
-    arguments = tiles[0][3] if tiles else ""
-    return str(arguments[0] if isinstance(arguments, tuple) else arguments)

@@ -11,11 +11,13 @@ from annotated_types import Ge, Gt, Le, Len, Lt
 
 from bench.base.errors import BenchError, capped
 from bench.base.files import digest
-from bench.data.base import Samples, SegmentationData, datasets
+from bench.data.base import Samples, datasets
 from bench.data.facts import DatasetInfo, Locations
 from bench.data.look.masktally import IGNORED, MAX_CLASSES, MaskTally, option_lines, palette_of, tally
-from bench.data.read.checking import check_samples, content_fingerprint
+from bench.data.read.checking import content_fingerprint
 from bench.data.read.classfiles import read_colour_table, read_names
+from bench.data.read.depth import ImageRange, range_key, span_of_option
+from bench.data.read.filedata import FileData
 from bench.data.read.files import FilePair, FileSamples
 from bench.data.read.foldertree import FolderTree
 from bench.data.read.labels import Colour, ColourLabels, IndexLabels, Labels, spans
@@ -41,7 +43,7 @@ class _OfInstance(cached_property[DatasetInfo]):
 
 
 @datasets.register("folder")
-class FolderData(SegmentationData):
+class FolderData(FileData):
     """Your own images and masks, in two folders.
 
     A mask has its image's path and name below the masks' folder, with ``mask_suffix`` after the name; it holds one
@@ -61,6 +63,7 @@ class FolderData(SegmentationData):
         lists: folder with train.txt and val.txt or test.txt, an image a line.
         val_share: share of the images that become val where no list and no subfolder tells.
         split_seed: of that division.
+        image_range: the values read as black and as white, in images of more than 8 bits; 0 and 65535 if left out.
         title: the name shown in tables.
     """
 
@@ -81,11 +84,13 @@ class FolderData(SegmentationData):
         lists: Annotated[str, Len(1)] | None = None,
         val_share: Annotated[float, Gt(0), Lt(1)] = 0.2,
         split_seed: Annotated[int, Ge(0)] = 0,
+        image_range: ImageRange = None,
         title: Annotated[str, Len(1)] = "folder",
     ) -> None:
         super().__init__(locations)
         self.classes, self.values, self.ignore = classes, values, ignore
         self.colours, self.ignore_colours, self.title = colours, ignore_colours, title
+        self.span = span_of_option(image_range, title)
         self.tree = FolderTree(
             images=locations.find(images),
             masks=locations.find(masks),
@@ -196,6 +201,7 @@ class FolderData(SegmentationData):
             "val_share": None if self.tree.divided else self.tree.val_share,
             "split_seed": None if self.tree.divided else self.tree.split_seed,
             "title": self.title,
+            **range_key(self.span),
         }
 
     def _pairs(self, names: Sequence[str]) -> dict[str, list[FilePair]]:
@@ -209,7 +215,8 @@ class FolderData(SegmentationData):
                 continue
             if not found[name]:
                 problems.append(f"{self.title}: the {name} split is empty. Add images to it, or train on other splits.")
-        if problems := [*dict.fromkeys(problems), *self.tree.shared(found)]:
+        shared = [] if self.shared_allowed else self.tree.shared(found)
+        if problems := [*dict.fromkeys(problems), *shared]:
             raise BenchError(*capped(problems))
         return found
 
@@ -227,15 +234,15 @@ class FolderData(SegmentationData):
         Raises:
             BenchError: there is no such split, or its files do not fit together.
         """
-        return FileSamples(self.tree.pairs(name), self.labels)
+        return FileSamples(self.tree.pairs(name), self.labels, self.span)
 
     def fingerprint(self, names: Sequence[str]) -> str:
         """Return the digest of the named splits, names and bytes of images and masks, and of how masks are read."""
         content = content_fingerprint({name: self.split(name) for name in names}, self.locations.cache)
         return digest([content, list(self.names), self.labels.identity()])
 
-    def check(self, splits: Mapping[str, Samples]) -> None:
-        """Look whether the masks fit the options, then read every sample.
+    def check(self, splits: Mapping[str, Samples]) -> tuple[str, ...]:
+        """Look whether the masks fit the options, then read every sample; return what is worth knowing.
 
         Raises:
             BenchError: the masks do not fit the options, with the lines to write; else all faults together.
@@ -243,7 +250,7 @@ class FolderData(SegmentationData):
         masks = [pair.label for pairs in self._pairs(tuple(splits)).values() for pair in pairs]
         if self._drawn is None:
             require_fitting_values(self, masks)
-        check_samples(splits, self.locations.cache)
+        return super().check(splits)
 
 
 def _rgb(colour: Sequence[int]) -> Colour:

@@ -13,8 +13,9 @@ from PIL import Image
 from bench.base.errors import BenchError
 from bench.data.look.masktally import kind_of, palette_of, tally
 from bench.data.look.scaffold import survey
+from bench.data.read.images import read_image
 from bench.data.read.opening import LIMIT
-from bench.data.read.reading import read_colours, read_image, read_mask, read_size
+from bench.data.read.reading import read_colours, read_mask, read_size
 
 pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 READERS = [read_image, read_mask, read_colours, read_size, kind_of]
