@@ -181,5 +181,6 @@ def _of_matrix(matrix: str, overrides: Sequence[str], settings: Settings) -> Dat
     entry = datasets.get(wanted.name)
     resolved = entry.options.resolve(wanted.options)
     data = _built(entry.builder, locations, resolved, wanted.name)
+    data.shared_allowed = wanted.shared_images == "allowed"
     splits = tuple(dict.fromkeys((wanted.train_split, wanted.eval_split or data.info.eval_split)))
     return DatasetChoice(wanted.name, resolved, data, splits)

@@ -181,7 +181,7 @@ def check(
     console = terminal.console()
     splits, notes = (tuple(dict.fromkeys(split)), []) if split else disjoint_splits(chosen)
     with counting(console) as progress:
-        found = inspect(cast("SegmentationData", chosen.data), splits, progress)
+        found = inspect(cast("SegmentationData", chosen.data), splits, progress, chosen.main_splits)
     print_inspection(chosen.name, found, console)
     for note in notes:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)

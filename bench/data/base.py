@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from bench.base.errors import BenchError
 from bench.base.registry import datasets
-from bench.data.facts import Archive, DatasetInfo, Locations
+from bench.data.facts import Archive, DatasetInfo, Locations, Verdict
 
 if TYPE_CHECKING:
     from torchvision import tv_tensors
+
+    from bench.data.read.files import FileSamples
 
 __all__ = ["Archive", "Data", "DatasetInfo", "Locations", "Samples", "SegmentationData", "TargetSamples", "datasets"]
 
@@ -35,6 +37,11 @@ class TargetSamples(ABC, Generic[Target]):
     def is_decoded(self) -> bool:
         """Whether reading needs no decoding, so that worker processes of its own would cost more than they save."""
         return False
+
+    @property
+    def files(self) -> FileSamples | None:
+        """The image and label files behind the samples; None where they are not of files."""
+        return None
 
     def stamp(self) -> str | None:
         """Return what tells the files behind the samples from changed ones, without reading them; None without files.
@@ -75,6 +82,7 @@ class Data(ABC):
         task: name of the task.
         info: facts; a class attribute where they hold for every choice of options, as they do for a public dataset.
         paths: names of the options that only say where files lie; they are no part of a cell's key.
+        shared_allowed: whether the matrix allows one image in two splits; set by who builds the dataset of a matrix.
         archives: what :mod:`bench.data.get.obtain` downloads and unpacks into a data root.
         manual: what a user does by hand, where nothing or not all can be downloaded.
     """
@@ -82,6 +90,7 @@ class Data(ABC):
     task: ClassVar[str]
     info: DatasetInfo
     paths: ClassVar[frozenset[str]] = frozenset()
+    shared_allowed: bool = False
     archives: ClassVar[tuple[Archive, ...]] = ()
     manual: ClassVar[str] = ""
 
@@ -146,15 +155,27 @@ class Data(ABC):
         return ()
 
     @abstractmethod
-    def check(self, splits: Mapping[str, Any]) -> None:
+    def check(self, splits: Mapping[str, Any]) -> Sequence[str] | None:
         """Verify splits before anything trains; all faults at once.
 
         Args:
-            splits: samples by split name, as :meth:`split` gives them or kept decoded; to read them all fills a cache.
+            splits: samples by split name, the one that is trained on first, as :meth:`split` gives them or kept
+                decoded; to read them all fills a cache.
+
+        Returns:
+            What is worth knowing though nothing is wrong, a sentence each; None is as good as nothing.
 
         Raises:
             BenchError: unreadable, missing or mismatched files, targets out of range, an empty split, a shared sample.
         """
+
+    def outlook(self, names: Sequence[str]) -> Verdict:
+        """Return what :meth:`check` will tell of the named splits, as far as it is known without reading all of them.
+
+        Args:
+            names: the split that is trained on, then the one that is scored.
+        """
+        return Verdict()
 
 
 class SegmentationData(Data):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+SHARED_ALLOWED = "shared_images: allowed"
+"""What a matrix says of a dataset whose published splits share images."""
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
@@ -34,6 +37,22 @@ class DatasetInfo:
     def num_classes(self) -> int:
         """Number of classes K, the ignore label not counted."""
         return len(self.class_names)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be told of a dataset.
+
+    Attributes:
+        problems: what keeps it from being trained on.
+        remarks: what is worth knowing though it can be trained on.
+    """
+
+    problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def __add__(self, other: Verdict) -> Verdict:
+        return Verdict(self.problems + other.problems, self.remarks + other.remarks)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from bench.base.errors import BenchError, describe_error
 from bench.base.files import write_atomic
 from bench.base.registry import datasets
 from bench.data.facts import DatasetInfo
-from bench.data.read.reading import read_image
+from bench.data.read.images import read_image
 from bench.deploy.student import ImageSegmenter, TrainedStudent, load_student
 from bench.tasks.segmentation.inference import predict
 from bench.tasks.segmentation.overlay import Colour, distinct_palette, draw_overlay, palette_image
@@ -105,7 +105,7 @@ def predict_images(
     problems: list[str] = []
     for target in targets:
         try:
-            pixels = read_image(target.image)
+            pixels = read_image(target.image, student.span)
             mask = _segment(segmenter, pixels, size, student.evaluation, target.image)
         except BenchError as error:
             problems += error.problems

@@ -142,6 +142,10 @@ def evaluate_weights(request: Request, settings: Settings) -> Record:
     setting = Setting(info, Segmentation, device, functools.partial(make_fabric, device), lambda _: None)
     workers = settings.workers_for(_label_size(samples))
     metrics = _metrics(scored, samples, recipe, setting, request.batch_size, workers)
+    if metrics[Segmentation.scoring.primary.key] is None:
+        raise BenchError(
+            f"the {split.name} split of {request.dataset} has no labelled pixel: there is nothing to score"
+        )
     return {
         "schema": STORE_SCHEMA,
         "model": {

@@ -18,6 +18,7 @@ from bench.base import options
 from bench.base.errors import BenchError, describe_error, is_ctrl_c
 from bench.base.files import file_digest
 from bench.base.registry import load_plugins, students
+from bench.data.read.depth import Span, span_of_option
 from bench.matrix.cell import ModelSpec
 from bench.models.base import SegmentationModel, Triple
 from bench.models.weights.reading import load_into, read_weights
@@ -47,6 +48,7 @@ class TrainedStudent:
         size: height and width it trained on: the recipe's crop, else the size its cost was measured at.
         miou: the cell's score in 0..1; None where it has none.
         evaluation: how it was scored: whole images or windows, sizes, scales, flip.
+        span: the values that became 0..255 in its images of more than 8 bits a channel, where the matrix told them.
         notes: what its user should know, in sentences.
     """
 
@@ -61,6 +63,7 @@ class TrainedStudent:
     size: tuple[int, int]
     miou: float | None
     evaluation: Evaluation
+    span: Span | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -137,6 +140,7 @@ def load_student(cell: Path, plugins: Sequence[Path] = ()) -> TrainedStudent:
         height, width = recipe["augment"]["crop"] or record["efficiency"]["input_size"]
         align_corners, cell_id = bool(recipe["align_corners"]), str(record["cell"]["id"])
         dataset_name, miou = str(dataset["name"]), record["metrics"]["miou"]
+        span = span_of_option((dataset.get("options") or {}).get("image_range"), dataset_name)
         evaluation = Evaluation.model_validate(recipe.get("evaluation") or {})
     except (KeyError, TypeError, ValueError) as error:
         raise BenchError(f"{cell / RESULT} lacks what tells its model ({error!r}). Train the cell again.") from error
@@ -154,6 +158,7 @@ def load_student(cell: Path, plugins: Sequence[Path] = ()) -> TrainedStudent:
         size=(int(height), int(width)),
         miou=miou,
         evaluation=evaluation,
+        span=span,
         notes=_notes(spec, record),
     )
 

@@ -7,7 +7,16 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from bench import NUMERICS
 from bench.base.files import digest
@@ -25,6 +34,7 @@ def _above_zero(values: tuple[float, ...]) -> tuple[float, ...]:
 
 
 Normalization = Literal["dataset", "imagenet"]
+SharedImages = Literal["refused", "allowed"]
 Triple = tuple[Annotated[float, Ge(0), Le(1)], Annotated[float, Ge(0), Le(1)], Annotated[float, Ge(0), Le(1)]]
 
 
@@ -38,6 +48,7 @@ class DatasetSpec(_Frozen):
         train_split: what is trained on.
         eval_split: what is scored.
         normalization: whose mean and standard deviation models get that have none of their own.
+        shared_images: whether one image may be in both splits; in records and keys only where it may.
     """
 
     name: str
@@ -46,6 +57,14 @@ class DatasetSpec(_Frozen):
     train_split: str = "train"
     eval_split: str = "val"
     normalization: Normalization = "dataset"
+    shared_images: SharedImages = "refused"
+
+    @model_serializer(mode="wrap")
+    def _told(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = dump(self)
+        if self.shared_images == "refused":
+            fields.pop("shared_images", None)
+        return fields
 
     @property
     def splits(self) -> tuple[str, ...]:

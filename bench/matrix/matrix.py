@@ -25,7 +25,7 @@ from bench.method.registry import methods
 from bench.tasks.scorings import DEFAULT
 
 AXES = ("teacher", "student", "method", "seed")
-DATASET_KEYS = ("train_split", "eval_split", "normalization")
+DATASET_KEYS = ("train_split", "eval_split", "normalization", "shared_images")
 MODEL_KEYS = ("weights", "sha256", "expected", "input")
 """Keys beside a name that are not its own options."""
 MOST_CELLS = 10_000

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le, Len
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, create_model, model_validator
 
-from bench.matrix.cell import InputSpec, Normalization
+from bench.matrix.cell import InputSpec, Normalization, SharedImages
 from bench.matrix.recipe import Recipe, recipe_for
 from bench.tasks.metric import Scoring
 from bench.tasks.scorings import known_scorings
@@ -40,11 +40,16 @@ class Named(BaseModel):
 
 
 class DatasetEntry(Named):
-    """The dataset, its splits, and whose mean and standard deviation models get that have none of their own."""
+    """The dataset, its splits, and whose mean and standard deviation models get that have none of their own.
+
+    Attributes:
+        shared_images: whether one image may be in both splits, as in some published ones.
+    """
 
     train_split: str = "train"
     eval_split: str | None = None
     normalization: Normalization = "dataset"
+    shared_images: SharedImages = "refused"
 
 
 class Expected(BaseModel):

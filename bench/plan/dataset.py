@@ -30,6 +30,7 @@ def build_dataset(entry: DatasetEntry, locations: Locations, base: Path) -> tupl
     data: Data = known.builder(replace(locations, base=base), **given)
     if entry.normalization == "imagenet":
         data.info = replace(data.info, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    data.shared_allowed = entry.shared_images == "allowed"
     evaluated = entry.eval_split or data.info.eval_split
     problems = [
         f"dataset.{key}: {unknown(f'split of {entry.name}', split, data.info.splits)}"
@@ -47,5 +48,6 @@ def build_dataset(entry: DatasetEntry, locations: Locations, base: Path) -> tupl
         train_split=entry.train_split,
         eval_split=evaluated,
         normalization=entry.normalization,
+        shared_images=entry.shared_images,
     )
     return data, spec

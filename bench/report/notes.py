@@ -125,9 +125,12 @@ def facts(board: Board) -> list[str]:
     ]
     for kind in ("dataset", "teacher", "student"):
         keys = _distinct(cells[f"{kind}_key"])
-        options = json.loads(keys[0]).get("options") if keys else None
+        record = json.loads(keys[0]) if keys else {}
+        options = record.get("options")
         if options:
             lines.append(f"Options of the {kind}: " + ", ".join(f"{key}={value}" for key, value in options.items()))
+        if record.get("shared_images") == "allowed":
+            lines.append("Images that are in both splits: allowed (shared_images), which may raise scores")
     devices = _distinct(cells["train_device"])
     if devices:
         lines.append(f"Trained on: {_list(devices)}")

@@ -55,7 +55,12 @@ def evaluate(
                 raise Interrupted(stop.signal_number)
             batch = to_batch(images, target, task, setting.device)
             view = Views(batch.images, setting, task.recipe.channels_last).of(model)
-            predictions = task.predict(model, view, batch)
+            try:
+                predictions = task.predict(model, view, batch)
+            except Exception as error:
+                height, width = images.shape[-2:]  # a model may work on crops and not on an image of the split
+                error.add_note(f"This came of scoring images of {width} x {height} pixels")
+                raise
             evaluator.update(predictions, batch)
             if seen is not None:
                 seen(predictions)

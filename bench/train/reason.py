@@ -23,7 +23,8 @@ def describe_failure(error: BaseException) -> str:
     if isinstance(error, BenchError):
         return str(error)
     told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return told if isinstance(error, Exception) else f"{told} (raised by code of this cell, not by a signal)"
+    told = told if isinstance(error, Exception) else f"{told} (raised by code of this cell, not by a signal)"
+    return ". ".join([told, *getattr(error, "__notes__", ())])
 
 
 def ending(trainee: Trainee, error: BaseException) -> tuple[str, str, dict[str, Any]]:

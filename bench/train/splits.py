@@ -32,7 +32,8 @@ def prepare_splits(plan: Plan, settings: Settings, reporter: Reporter) -> dict[s
             if message:
                 reporter.tell(Said(f"{name} split: {message}"))
         splits[name] = samples
-    data.check(splits)
+    for remark in data.check(splits) or ():
+        reporter.tell(Said(f"warning: {remark}"))
     for remark in data.remarks(names):
         reporter.tell(Said(f"note: {remark}"))
     return {

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from bench.base.errors import BenchError
 from bench.base.files import write_json
 from bench.cli import main as cli
 from bench.data.facts import Locations
@@ -114,6 +116,13 @@ def test_the_projects_own_weights_are_not_taken_for_published_ones(skd: Path) ->
     assert record["protocol"]["channels"] == "RGB"
     assert record["model"]["options"]["q"] == 1
     assert "shapes alone" in record["weights"]["origin"]
+
+
+def test_a_split_without_a_labelled_pixel_has_no_score(skd: Path) -> None:
+    for path in (skd / "data" / "camvid" / "testannot").glob("*.png"):
+        Image.fromarray(np.full_like(np.asarray(Image.open(path)), 11)).save(path)
+    with pytest.raises(BenchError, match="the test split of camvid has no labelled pixel: there is nothing to score"):
+        scored(skd, "skd.pth")
 
 
 def test_images_are_resized_for_the_model_and_scored_at_label_size(skd: Path) -> None:

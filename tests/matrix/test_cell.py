@@ -32,6 +32,7 @@ MUTATIONS: dict[str, Any] = {
     "dataset.train_split": "trainval",
     "dataset.eval_split": "test",
     "dataset.normalization": "imagenet",
+    "dataset.shared_images": "allowed",
     "teacher.name": "larger",
     "teacher.options": {"width": 32},
     "teacher.weights_sha256": "cd" * 32,
@@ -119,6 +120,13 @@ def test_no_two_mutations_share_a_key() -> None:
 @pytest.mark.parametrize("path", sorted(EXCLUDED))
 def test_a_field_that_cannot_move_the_score_leaves_the_key(path: str) -> None:
     assert changed(CELL, path, EXCLUDED[path]).key == CELL.key
+
+
+def test_shared_images_are_recorded_only_where_they_are_allowed() -> None:
+    assert "shared_images" not in CELL.record()["dataset"]
+    allowed = changed(CELL, "dataset.shared_images", "allowed").record()
+    assert allowed["dataset"]["shared_images"] == "allowed"
+    assert Cell.model_validate(allowed).dataset.shared_images == "allowed"
 
 
 def test_the_checkpoint_rule_takes_part_in_the_key() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +254,8 @@ def _print_lines(kind: str, lines: Sequence[str], console: Console) -> None:
 
 def inspection_record(name: str, given: dict[str, Any], inspection: Inspection) -> dict[str, Any]:
     """Return an inspection as JSON values, nothing left out."""
-    return {"dataset": name, "options": given, **asdict(inspection)}
+    duplicates = [duplicate.model_dump() for duplicate in inspection.duplicates]
+    return {"dataset": name, "options": given, **asdict(replace(inspection, duplicates=())), "duplicates": duplicates}
 
 
 def sheet_path(results: Path, name: str, split: str) -> Path:

@@ -28,6 +28,10 @@ def print_plan(plan: Plan, console: Console) -> None:
         console.print(f"note: {remark}", markup=False, highlight=False)
     for sentence in plan.data.missing(plan.cells[0].cell.dataset.splits):
         console.print(f"missing: {sentence}", markup=False, highlight=False)
+    outlook = plan.data.outlook(plan.cells[0].cell.dataset.splits)
+    for word, sentences in (("problem", outlook.problems), ("warning", outlook.remarks)):
+        for sentence in sentences:
+            console.print(f"{word}: {sentence}", markup=False, highlight=False, soft_wrap=True)
     for sentence in plan.missing:
         console.print(f"missing: {sentence}; a run fetches it", markup=False, highlight=False)
     waiting = sum(planned.to_train for planned in (*plan.cells, *plan.teachers))

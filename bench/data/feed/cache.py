@@ -74,6 +74,11 @@ class DecodedSamples(Samples):
         return (self.folder / _SUMS).open("rb", buffering=0)
 
     @property
+    def files(self) -> FileSamples:
+        """What is decoded."""
+        return self.samples
+
+    @property
     def is_decoded(self) -> bool:
         """Whether every sample is in the file."""
         sums = np.zeros(len(self.names), dtype=np.uint64)
@@ -163,7 +168,8 @@ def keep_decoded(samples: TargetSamples[Any], fingerprint: str, cache: Path, lim
     """
     if not isinstance(samples, FileSamples) or not len(samples):
         return Decision(samples, "")
-    folder = cache / "decoded" / digest([fingerprint, samples.labels.identity(), list(samples.names)], 32)
+    how, *others = samples.identity()
+    folder = cache / "decoded" / digest([fingerprint, how, list(samples.names), *others], 32)
     try:
         sizes = _sizes(folder, samples)
     except BenchError:  # told, with all other faults, by the check that reads every sample

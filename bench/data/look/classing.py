@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.base.errors import BenchError
 from bench.data.look.beside import class_files
-from bench.data.look.masktally import MAX_CLASSES, MaskTally, likely_classes, numbered
+from bench.data.look.masktally import IGNORED, MAX_CLASSES, MaskTally, likely_classes, numbered
 from bench.data.look.palettes import palette_clash
 from bench.data.look.softedges import SoftEdges, soft_edges
 from bench.data.read.classfiles import read_colour_table, read_names
@@ -154,7 +154,13 @@ def _numbered(found: MaskTally, folder: Path, given: Path | None) -> Classing:
             f"the masks hold {wrong}{where}: numbers of classes go from 0 to {MAX_RAW - 1}. Store another one there; "
             "255 stands for unlabelled pixels."
         )
-    if len(values) < 2 or len(values) > MAX_CLASSES:
+    if len(values) == 1:
+        rest = f"; {IGNORED} is taken for unlabelled" if IGNORED in counts and values != [IGNORED] else ""
+        raise BenchError(
+            f"{found.sampled} hold one value alone ({values[0]}){rest}. Two classes at least are needed, as there is "
+            "nothing to tell apart. Look whether these are masks of classes: --masks DIR."
+        )
+    if not values or len(values) > MAX_CLASSES:
         raise BenchError(
             f"{found.sampled} hold {len(values)} values ({spans(values) or 'none'}); 2 to {MAX_CLASSES} are needed. "
             "Look whether these are masks of classes: --masks DIR."

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError, describe_error
 from bench.data.base import Samples, SegmentationData
-from bench.data.facts import DatasetInfo
-from bench.data.read.checking import faulty_names, image_digest, read_all, shared_image
+from bench.data.facts import DatasetInfo, Verdict
+from bench.data.read.checking import faulty_names, read_all, span_of
+from bench.data.read.depth import NoRangeError
+from bench.data.read.duplicates import Duplicate, Print, Seen, find_duplicates, print_of
+from bench.data.read.findings import LABEL_VALUES, count_labels, split_findings
 from bench.data.read.labels import spans
+from bench.data.read.verdict import judge_duplicates, judge_images, judge_labels, unranged
 
 if TYPE_CHECKING:
     from torchvision import tv_tensors
@@ -25,7 +29,6 @@ TRAIN = "train"
 MUCH_IGNORED = 0.5
 NEAR_EMPTY = 0.01
 WILD_FACTOR = 4
-_VALUES = 256
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,6 @@ class Remark:
 
 
 @dataclass(frozen=True)
-class Duplicate:
-    """One image under several names.
-
-    Attributes:
-        samples: split and name of each.
-    """
-
-    samples: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
 class Inspection:
     """What was found in some splits of a dataset.
 
@@ -104,7 +96,10 @@ class Inspection:
 
 
 def inspect(
-    data: SegmentationData, names: Sequence[str], progress: Callable[[str, int, int], None] | None = None
+    data: SegmentationData,
+    names: Sequence[str],
+    progress: Callable[[str, int, int], None] | None = None,
+    used: Sequence[str] | None = None,
 ) -> Inspection:
     """Read every sample of the named splits.
 
@@ -112,6 +107,7 @@ def inspect(
         data: the dataset.
         names: splits.
         progress: called with a split, how many of its samples were read, and how many it has.
+        used: the split that is trained on and the one that is scored; train and the one that papers report if left out.
 
     Raises:
         BenchError: none of the splits can be opened.
@@ -124,22 +120,42 @@ def inspect(
         problems += [f"the {name} split is empty"] if len(samples) == 0 else faulty_names(name, samples)
         tally = _Tally(name, len(samples), data.info.ignore_index)
         for position, outcome in enumerate(read_all(_Checked(samples, data.info), _look)):
-            tally.add(samples.names[position], outcome)
+            tally.add(position, samples.names[position], outcome)
             if progress is not None:
                 progress(name, position + 1, len(samples))
         problems += tally.problems
         tallies.append(tally)
-    duplicates = _duplicates(tallies)
-    problems += [problem for duplicate in duplicates for problem in _across(duplicate)]
+    problems += unranged([error for tally in tallies for error in tally.unread])
+    files = {name: samples.files for name, samples in opened.items()}
+    duplicates = tuple(find_duplicates({tally.split: tally.seen for tally in tallies}, files))
+    found = _verdict(data, tallies, opened, (TRAIN, data.info.eval_split) if used is None else used)
+    found += judge_duplicates(duplicates, data.shared_allowed)
+    problems += found.problems
     facts = tuple(tally.facts(data.info.num_classes) for tally in tallies)
     warnings = [
         *_count_remarks(facts, getattr(data, "published_counts", {})),
         *_class_remarks(facts, data.info),
         *(remark for tally in tallies for remark in tally.remarks()),
         *remarks,
+        *map(Remark, found.remarks),
         *_repeats(duplicates),
     ]
     return Inspection(data.info.class_names, facts, tuple(dict.fromkeys(problems)), duplicates, tuple(warnings))
+
+
+def _verdict(
+    data: SegmentationData, tallies: Sequence[_Tally], opened: Mapping[str, Samples], used: Sequence[str]
+) -> Verdict:
+    """Return what a run would tell of the splits in use, and of images of all splits that are not read whole."""
+    read = {tally.split: tally for tally in tallies}
+    found = {
+        name: split_findings(tally.pixels.tolist(), opened[name].files, [one.place for one in tally.seen])
+        for name, tally in read.items()
+    }
+    labels = {name: found[name].labels for name in used if name in found}
+    return judge_labels(labels, data.info, used[0] if len(used) > 1 else None) + judge_images(
+        found, span_of(opened.values())
+    )
 
 
 def _opened(data: SegmentationData, names: Sequence[str]) -> tuple[dict[str, Samples], list[str]]:
@@ -170,15 +186,15 @@ def _together(data: SegmentationData, names: Sequence[str]) -> tuple[tuple[str, 
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Read:
     size: Size
     counts: NDArray[np.int64]
-    digest: bytes
+    print: Print
 
 
-def _look(image: tv_tensors.Image, mask: tv_tensors.Mask) -> _Seen:
+def _look(image: tv_tensors.Image, mask: tv_tensors.Mask) -> _Read:
     height, width = mask.shape[-2:]
-    return _Seen((height, width), np.bincount(mask.numpy().ravel(), minlength=_VALUES), image_digest(image))
+    return _Read((height, width), count_labels(mask.numpy()), print_of(image))
 
 
 class _Checked(Samples):
@@ -228,18 +244,22 @@ class _Tally:
     ignore_index: int
     problems: list[str] = field(default_factory=list)
     sizes: list[tuple[Size, str]] = field(default_factory=list)
-    digests: list[tuple[bytes, str]] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    unread: list[NoRangeError] = field(default_factory=list)
     labelled: list[tuple[float, str]] = field(default_factory=list)
-    pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_VALUES, np.int64))
-    images: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_VALUES, np.int64))
+    pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(LABEL_VALUES, np.int64))
+    images: NDArray[np.int64] = field(default_factory=lambda: np.zeros(LABEL_VALUES, np.int64))
 
-    def add(self, name: str, outcome: _Seen | BenchError) -> None:
+    def add(self, index: int, name: str, outcome: _Read | BenchError) -> None:
         """Count one sample."""
+        if isinstance(outcome, NoRangeError):
+            self.unread.append(outcome)
+            return
         if isinstance(outcome, BenchError):
             self.problems += [f"{self.split}: {problem}" for problem in outcome.problems]
             return
         self.sizes.append((outcome.size, name))
-        self.digests.append((outcome.digest, name))
+        self.seen.append(Seen(index, name, outcome.print))
         share_ignored = outcome.counts[self.ignore_index] / max(1, outcome.counts.sum())
         self.labelled.append((float(1 - share_ignored), name))
         self.pixels += outcome.counts
@@ -293,20 +313,6 @@ def _class_remarks(facts: Sequence[SplitFacts], info: DatasetInfo) -> Iterator[R
         absent = tuple(name for name, count in zip(info.class_names, fact.images, strict=True) if not count)
         if absent and fact.median and fact.split in (TRAIN, info.eval_split):
             yield Remark(f"{fact.split}: {len(absent)} of {info.num_classes} classes never occur", absent)
-
-
-def _duplicates(tallies: Sequence[_Tally]) -> tuple[Duplicate, ...]:
-    """Return the images that are there under several names."""
-    owners: dict[bytes, dict[tuple[str, str], None]] = {}
-    for tally in tallies:
-        for digest, name in tally.digests:
-            owners.setdefault(digest, {})[tally.split, name] = None
-    return tuple(Duplicate(tuple(found)) for found in owners.values() if len(found) > 1)
-
-
-def _across(duplicate: Duplicate) -> list[str]:
-    first, *others = duplicate.samples
-    return [shared_image(first, other) for other in others if other[0] != first[0]]
 
 
 def _repeats(duplicates: Sequence[Duplicate]) -> Iterator[Remark]:

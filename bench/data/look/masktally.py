@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from bench.base.errors import BenchError
 from bench.data.read.labels import Colour
+from bench.data.read.opening import opened
 from bench.data.read.reading import read_colours, read_mask
 from bench.data.read.threshold import ThresholdLabels
 
@@ -39,20 +39,17 @@ def kind_of(path: Path) -> Kind:
     Raises:
         BenchError: no readable image.
     """
-    try:
-        with Image.open(path) as image:
-            mode = image.mode
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BenchError(f"{path}: not a readable image. Copy it again, or check its format.") from error
+    with opened(path) as image:
+        mode = image.mode
     return "palette" if mode == "P" else "colour" if mode in _COLOUR_MODES else "index"
 
 
 def palette_of(path: Path) -> dict[int, Colour]:
     """Return the colours of a palette file by value; none where it has no palette."""
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             flat = image.getpalette("RGB") or [] if image.mode == "P" else []
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except BenchError:
         return {}
     return {index: (flat[3 * index], flat[3 * index + 1], flat[3 * index + 2]) for index in range(len(flat) // 3)}
 

@@ -12,6 +12,7 @@ from bench.base.errors import BenchError, capped
 from bench.data.look.beside import unused_files
 from bench.data.look.classing import Asked, Classing, ScoredClass, classing, numbers_of
 from bench.data.look.headers import header_remarks
+from bench.data.look.imagetally import ImageTally, tally_images
 from bench.data.look.masktally import IGNORED, MaskTally, spread, tally, yaml_text
 from bench.data.read.files import FilePair
 from bench.data.read.foldertree import FolderTree, guess_suffix
@@ -41,6 +42,7 @@ class Survey:
         named_by: where the names come from; empty where they are made up.
         remarks: what is worth a look but no fault.
         threshold: the level that divides two classes, if one does.
+        pictures: what the images hold besides their colours.
     """
 
     tree: FolderTree
@@ -52,6 +54,7 @@ class Survey:
     named_by: str = ""
     remarks: tuple[str, ...] = field(default=())
     threshold: float | None = None
+    pictures: ImageTally = field(default_factory=ImageTally)
 
     @property
     def evaluated(self) -> str:
@@ -109,17 +112,21 @@ def survey(
     problems = [*found.problems, *misfits]
     shown = Classing(())
     try:
-        shown = classing(found, tree.masks, labels, asked)
+        if found.kinds or not found.problems:  # of masks that cannot be read nothing else is worth saying
+            shown = classing(found, tree.masks, labels, asked)
     except BenchError as error:
         problems += error.problems
     if problems:
-        raise BenchError(*capped(problems))
+        raise BenchError(*capped(list(dict.fromkeys(problems))))
+    pictures = tally_images([pair.image for pair in spread(every, MOST_READ)])
     counts = {split: len(of_split) for split, of_split in pairs.items()}
     heights, widths = [size[0] for size in sizes], [size[1] for size in sizes]
     named_by = "" if shown.named_by is None else str(shown.named_by)
     remarks = [*_remarks(tree, found, shown), *unused_files(tree, every, shown.looked_at)]
-    remarks += header_remarks(spread(every, MOST_READ))
-    return Survey(tree, counts, heights, widths, found, shown.classes, named_by, tuple(remarks), asked.threshold)
+    remarks += [*header_remarks(spread(every, MOST_READ)), *pictures.remarks]
+    return Survey(
+        tree, counts, heights, widths, found, shown.classes, named_by, tuple(remarks), asked.threshold, pictures
+    )
 
 
 def _tree(
@@ -246,6 +253,10 @@ def _dataset_lines(found: Survey, path: Path) -> list[str]:
     if tree.mask_suffix:
         lines.append(f"  mask_suffix: {yaml_text(tree.mask_suffix)}    # a mask is called like its image with this")
     lines += _class_lines(found)
+    if found.pictures.span is not None:
+        lines.append(
+            f"  {found.pictures.span.option}    # read as black and as white; the images use {found.pictures.levels}"
+        )
     if tree.lists is not None:
         lines.append(f"  lists: {yaml_text(_shown_path(tree.lists, base))}")
     elif not tree.divided:

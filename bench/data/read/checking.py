@@ -6,16 +6,23 @@ import contextlib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from bench.base.errors import BenchError, capped
 from bench.base.files import digest, file_digest, write_text
 from bench.base.text import is_text, not_text
 from bench.data.base import Samples
+from bench.data.facts import DatasetInfo
+from bench.data.read.depth import NoRangeError, Span
+from bench.data.read.duplicates import Seen, find_duplicates, print_of
 from bench.data.read.files import FileSamples
+from bench.data.read.findings import LABEL_VALUES, Findings, SplitFindings, count_labels, split_findings
+from bench.data.read.verdict import judge, unranged
 
 if TYPE_CHECKING:
     from torchvision import tv_tensors
@@ -23,39 +30,82 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def check_samples(splits: Mapping[str, Samples], cache: Path | None = None) -> None:
+def check_samples(
+    splits: Mapping[str, Samples],
+    cache: Path | None = None,
+    info: DatasetInfo | None = None,
+    shared_allowed: bool = False,
+) -> tuple[str, ...]:
     """Read every sample of every split, so that no fault appears in the middle of a training.
 
     Splits of files that passed once are not read again until a name, size or modification time changes.
 
     Args:
-        splits: samples by split name.
+        splits: samples by split name; the one that is trained on first, then the one that is scored.
         cache: folder where passed checks are remembered; None remembers nothing.
+        info: of the dataset; without it nothing is said of the labels' classes.
+        shared_allowed: whether one image may be in two splits.
+
+    Returns:
+        What is worth knowing though the samples can be used, a sentence each.
 
     Raises:
         BenchError: all faults together, at most 20 of them written out: samples that cannot be read, empty splits, a
-            name used twice in a split, the same image in two splits.
+            name used twice in a split, the same image in two splits, a split without any labelled pixel.
     """
     problems = [f"the {name} split is empty" for name, samples in splits.items() if len(samples) == 0]
     for split, samples in splits.items():
         problems += faulty_names(split, samples)
     marker = None if problems else _marker(splits, cache)
-    if marker is not None and marker.exists():
-        return
-    owners: dict[bytes, tuple[str, str]] = {}
-    for split, samples in splits.items():
-        outcomes = read_all(samples, lambda image, _: image_digest(image))
-        for name, outcome in zip(samples.names, outcomes, strict=True):
-            if isinstance(outcome, BenchError):
-                problems += outcome.problems
-                continue
-            owner = owners.setdefault(outcome, (split, name))
-            if owner[0] != split:
-                problems.append(shared_image(owner, (split, name)))
-    if problems:
+    findings = _remembered(marker)
+    if findings is None:
+        findings, faults = _read_findings(splits)
+        problems += faults
+        if marker is not None and not faults:
+            remember(marker, findings.model_dump_json())
+    verdict = judge(findings, info, span_of(splits.values()), shared_allowed)
+    if problems := [*problems, *verdict.problems]:
         raise BenchError(*capped(problems))
+    return verdict.remarks
+
+
+def span_of(splits: Iterable[Samples]) -> Span | None:
+    """Return the range of values by which an option has images of more than 8 bits read; None without one."""
+    return next((samples.files.span for samples in splits if samples.files is not None), None)
+
+
+def known_findings(splits: Mapping[str, Samples], cache: Path) -> Findings | None:
+    """Return what a check of these very files found; None where there was none since a file changed."""
+    return _remembered(_marker(splits, cache))
+
+
+def _remembered(marker: Path | None) -> Findings | None:
     if marker is not None:
-        _remember(marker, "passed")
+        with contextlib.suppress(OSError, ValueError):  # damaged or of another form: read again
+            return Findings.model_validate_json(marker.read_text(encoding="utf-8"))
+    return None
+
+
+def _read_findings(splits: Mapping[str, Samples]) -> tuple[Findings, list[str]]:
+    """Read every sample; return what was found, and what is wrong with those that cannot be used."""
+    faults: list[str] = []
+    unread: list[NoRangeError] = []
+    seen: dict[str, list[Seen]] = {}
+    found: dict[str, SplitFindings] = {}
+    for split, samples in splits.items():
+        labels, seen[split] = np.zeros(LABEL_VALUES, np.int64), []
+        outcomes = read_all(samples, lambda image, mask: (print_of(image), count_labels(mask.numpy())))
+        for index, (name, outcome) in enumerate(zip(samples.names, outcomes, strict=True)):
+            if isinstance(outcome, NoRangeError):
+                unread.append(outcome)
+            elif isinstance(outcome, BenchError):
+                faults += outcome.problems
+            else:
+                seen[split].append(Seen(index, name, outcome[0]))
+                labels += outcome[1]
+        found[split] = split_findings(labels.tolist(), samples.files, [one.place for one in seen[split]])
+    files = {split: samples.files for split, samples in splits.items()}
+    return Findings(splits=found, duplicates=tuple(find_duplicates(seen, files))), [*faults, *unranged(unread)]
 
 
 def faulty_names(split: str, samples: Samples) -> list[str]:
@@ -65,20 +115,6 @@ def faulty_names(split: str, samples: Samples) -> list[str]:
         *(f"the {split} split lists '{name}' more than once" for name in repeated),
         *(not_text(f"'{name}' of the {split} split") for name in samples.names if not is_text(str(name))),
     ]
-
-
-def shared_image(first: tuple[str, str], second: tuple[str, str]) -> str:
-    """Return the sentence for an image that is in two splits; both are given as split and name."""
-    return (
-        f"the same image is in two splits: {first[0]} ('{first[1]}') and {second[0]} ('{second[1]}'). "
-        "Remove it from one of them."
-    )
-
-
-def image_digest(image: tv_tensors.Image) -> bytes:
-    """Return the digest of a decoded image, 16 bytes."""
-    shape = repr(tuple(image.shape)).encode()
-    return hashlib.blake2b(shape + image.numpy().tobytes(), digest_size=16).digest()
 
 
 def read_all(samples: Samples, look: Callable[[tv_tensors.Image, tv_tensors.Mask], T]) -> Iterator[T | BenchError]:
@@ -118,7 +154,8 @@ def _marker(splits: Mapping[str, Samples], cache: Path | None) -> Path | None:
         if stamp is None:
             return None
         stamps.append([split, stamp])
-    return cache / "checked" / digest(stamps, 32)
+    order = list(splits)  # which one is trained on decides what is told
+    return cache / "checked" / digest(["findings", 1, order, stamps], 32)
 
 
 def content_fingerprint(splits: Mapping[str, FileSamples], cache: Path) -> str:
@@ -150,7 +187,7 @@ def _split_digest(samples: FileSamples, cache: Path) -> str:
     whole = hashlib.sha256()
     for pair in sorted(samples.pairs, key=lambda pair: pair.name):
         whole.update(f"{pair.name}/{_file_digest(pair.label)}/{_file_digest(pair.image)}\n".encode())
-    _remember(remembered, whole.hexdigest())
+    remember(remembered, whole.hexdigest())
     return whole.hexdigest()
 
 
@@ -161,7 +198,8 @@ def _file_digest(path: Path) -> str:
         raise BenchError(f"{path}: {error.strerror or error}") from error
 
 
-def _remember(path: Path, text: str) -> None:
+def remember(path: Path, text: str) -> None:
+    """Keep a text in a cache, where that can be written to."""
     # A cache that cannot be written costs time at the next call and changes no result.
     with contextlib.suppress(OSError):
         write_text(path, text)

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.base.errors import BenchError, capped, unknown
+from bench.data.facts import SHARED_ALLOWED
 from bench.data.read.files import FilePair
 from bench.data.read.imagenames import ImageNames
 from bench.data.read.scan import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES, NAMED, Files, scan, split_folders
@@ -225,9 +226,8 @@ class FolderTree:
                     owner = owners.setdefault(path, split)
                     if owner != split:
                         where = f" ({self._list_files[owner][0]}, {self._list_files[split][0]})" if self.lists else ""
-                        problems[f"'{pair.name}' is in two splits, {owner} and {split}{where}: {path}. Keep one."] = (
-                            None
-                        )
+                        told = f"'{pair.name}' is in two splits, {owner} and {split}{where}: {path}. Keep one"
+                        problems[f"{told}; or, where they are published so, add under dataset: {SHARED_ALLOWED}"] = None
                         break
         return list(problems)
 

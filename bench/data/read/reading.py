@@ -1,27 +1,21 @@
-"""Reading image and label files of every usual kind, and telling what is wrong with them."""
+"""Reading label files of every usual kind, and telling what is wrong with them."""
 
 from __future__ import annotations
 
-import contextlib
-import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bench.base.errors import BenchError
+from bench.data.read.images import raw_mode, rgb_of
 from bench.data.read.numbers import require_finite, whole_numbers
+from bench.data.read.opening import opened, readable
 from bench.data.read.turns import turned_size, upright
 
-if TYPE_CHECKING:
-    from torchvision import tv_tensors
-
 MAX_RAW = 2**16
-_UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 # What scipy raises on truncated and damaged files besides its own error, found by damaging some; the last is a slip of
 # its parser.
 _NO_MATRIX = (
@@ -32,58 +26,6 @@ _INDEX_MODES = {"1", "L", "P", "I", "I;16", "I;16B", "I;16L", "F"}
 _SPREAD = {"L;2": 85, "L;4": 17}
 MOST_TINT = 16
 """How far the channels of a grey pixel may lie apart; storing with loss tints some."""
-
-
-@contextlib.contextmanager
-def _readable(path: Path, kind: str, faults: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Turn whatever makes a file undecodable into one sentence that names it."""
-    try:
-        if path.stat().st_size == 0:
-            raise BenchError(f"{path}: the file is empty (0 bytes). Copy it again.")
-        yield
-    except FileNotFoundError:
-        raise BenchError(f"{path}: no such file") from None
-    except faults as error:
-        reason = " ".join(str(error).replace(repr(str(path)), "it").split()) or type(error).__name__
-        raise BenchError(f"{path}: not a readable {kind} ({reason}). Copy it again, or check its format.") from error
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image file."""
-    with _readable(path, "image", _UNDECODABLE), Image.open(path) as image:
-        yield image
-
-
-def read_image(path: Path) -> tv_tensors.Image:
-    """Read an image as RGB, turned as its EXIF tag says.
-
-    Grey, palette and CMYK files are converted, an alpha channel is dropped, 16-bit files keep their upper 8 bits.
-
-    Returns:
-        3 x H x W uint8.
-
-    Raises:
-        BenchError: missing, empty, truncated or of another format.
-    """
-    from bench.data.read.tensors import image_of
-
-    with _opened(path) as image:
-        pixels = _to_rgb(upright(image), path)
-    return image_of(pixels)
-
-
-def _to_rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
-    if image.mode.startswith("I"):
-        deep = np.asarray(image).astype(np.int64)
-        if deep.min() < 0 or deep.max() >= MAX_RAW:
-            raise BenchError(f"{path}: 32-bit images are not supported. Convert it to 8 or 16 bits a channel.")
-        return np.repeat((deep >> 8).astype(np.uint8)[..., None], 3, axis=2)
-    if image.mode == "F":
-        raise BenchError(f"{path}: floating-point images are not supported. Convert it to 8 or 16 bits a channel.")
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA")
-    return np.array(image.convert("RGB"))
 
 
 def read_mask(path: Path) -> NDArray[np.int64]:
@@ -100,7 +42,7 @@ def read_mask(path: Path) -> NDArray[np.int64]:
     """
     if path.suffix.lower() == ".mat":
         return _read_matrix(path)
-    with _opened(path) as image:
+    with opened(path) as image:
         if image.format == "JPEG":
             raise BenchError(
                 f"{path}: JPEG changes label values. Store labels in a lossless format such as PNG; or, where light "
@@ -111,7 +53,7 @@ def read_mask(path: Path) -> NDArray[np.int64]:
                 f"{path}: a label file must have one channel of class indices, this one is {image.mode}. "
                 "Convert its colours to indices first, or give the dataset 'folder' a table of colours."
             )
-        levels = _SPREAD.get(_raw_mode(image), 1)
+        levels = _SPREAD.get(raw_mode(image), 1)
         values = whole_numbers(np.asarray(upright(image)), path)
     return values // levels
 
@@ -120,7 +62,7 @@ def _read_matrix(path: Path) -> NDArray[np.int64]:
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
-    with _readable(path, "MATLAB file", (*_NO_MATRIX, MatReadError)):
+    with readable(path, "MATLAB file", (*_NO_MATRIX, MatReadError)):
         content = loadmat(str(path), appendmat=False, variable_names=("S", "GTcls"))
         if "S" in content:
             matrix = np.asarray(content["S"])
@@ -144,10 +86,10 @@ def read_colours(path: Path) -> NDArray[np.uint8]:
     Raises:
         BenchError: missing, empty, truncated or stored with loss.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         if image.format == "JPEG":
             raise BenchError(f"{path}: JPEG changes label colours. Store labels in a lossless format such as PNG.")
-        return _to_rgb(upright(image), path)
+        return rgb_of(upright(image))
 
 
 def read_levels(path: Path) -> NDArray[Any]:
@@ -161,7 +103,7 @@ def read_levels(path: Path) -> NDArray[Any]:
     Raises:
         BenchError: missing, empty, truncated, drawn in colours, or with pixels that hold no number.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         image = upright(image)
         if image.mode in _INDEX_MODES - {"P"}:
             levels = np.asarray(image.convert("L") if image.mode == "1" else image)
@@ -184,12 +126,5 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         BenchError: missing, empty or of no known format.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         return turned_size(image)
-
-
-def _raw_mode(image: Image.Image) -> str:
-    """Return Pillow's name for how an opened, not yet decoded file stores its pixels."""
-    tiles = getattr(image, "tile", [])
-    arguments = tiles[0][3] if tiles else ""
-    return str(arguments[0] if isinstance(arguments, tuple) else arguments)

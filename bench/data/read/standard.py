@@ -10,14 +10,14 @@ from typing import ClassVar
 
 from bench.base.errors import BenchError, capped, unknown
 from bench.base.textfile import read_utf8
-from bench.data.base import Samples, SegmentationData
 from bench.data.facts import Locations
-from bench.data.read.checking import check_samples, content_fingerprint
+from bench.data.read.checking import content_fingerprint
+from bench.data.read.filedata import FileData
 from bench.data.read.files import FilePair, FileSamples
 from bench.data.read.labels import IndexLabels, Labels
 
 
-class StandardData(SegmentationData):
+class StandardData(FileData):
     """Base class of the datasets with a published layout.
 
     Args:
@@ -114,14 +114,6 @@ class StandardData(SegmentationData):
     def fingerprint(self, names: Sequence[str]) -> str:
         """Return the digest of the named splits: names and bytes of images and labels."""
         return content_fingerprint({name: self.split(name) for name in names}, self.locations.cache)
-
-    def check(self, splits: Mapping[str, Samples]) -> None:
-        """Read every sample.
-
-        Raises:
-            BenchError: all faults together.
-        """
-        check_samples(splits, self.locations.cache)
 
 
 def read_lines(listing: Path, layout: str) -> list[str]:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
+from bench.base.errors import BenchError
+from bench.data.read.opening import opened
+
 QUARTERS = frozenset({5, 6, 7, 8})
 """EXIF orientations that exchange height and width."""
 _WORDS = {
@@ -47,9 +50,9 @@ def turned_size(image: Image.Image) -> Size:
 def turn_of(path: Path) -> int:
     """Return the EXIF orientation of a file, 1..8; 1 where it has none or cannot be read."""
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             return orientation_of(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except BenchError:
         return 1  # a MATLAB file, or a fault that reading tells
 
 
@@ -85,10 +88,10 @@ def doubtful_turn(image: Path, mask: Path) -> str:
     none.
     """
     try:
-        with Image.open(image) as of_image, Image.open(mask) as of_mask:
+        with opened(image) as of_image, opened(mask) as of_mask:
             turns = orientation_of(of_image), orientation_of(of_mask)
             square = of_image.size[0] == of_image.size[1]
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except BenchError:
         return ""
     either_way = square or (turns[0] in QUARTERS) == (turns[1] in QUARTERS)
     if turns[0] == turns[1] or not either_way:

@@ -195,13 +195,13 @@ class DigitScenes(SegmentationData):
         """Return the digest of all images, labels and instances of every split."""
         return digest(self._digests)
 
-    def check(self, splits: Mapping[str, Samples]) -> None:
-        """Verify splits.
+    def check(self, splits: Mapping[str, Samples]) -> tuple[str, ...]:
+        """Verify splits; return what is worth knowing.
 
         Raises:
             BenchError: two splits share an image.
         """
-        check_samples(splits)
+        return check_samples(splits, None, self.info, self.shared_allowed)
 
     @property
     def _folder(self) -> Path:

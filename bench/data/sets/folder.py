@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le, Len, Lt
 
 from bench.base.errors import BenchError, capped
 from bench.base.files import digest
-from bench.data.base import Samples, SegmentationData, datasets
+from bench.data.base import Samples, datasets
 from bench.data.facts import DatasetInfo, Locations
 from bench.data.look.classoptions import ClassOptions
 from bench.data.look.fitting import require_fit
-from bench.data.look.headers import header_remarks
+from bench.data.look.headers import turn_remarks
 from bench.data.look.masktally import IGNORED, spread
-from bench.data.read.checking import check_samples, content_fingerprint
+from bench.data.read.checking import content_fingerprint
+from bench.data.read.depth import ImageRange, range_key, span_of_option
+from bench.data.read.filedata import FileData
 from bench.data.read.files import FilePair, FileSamples
 from bench.data.read.foldertree import FolderTree
 from bench.data.read.labels import Labels
@@ -41,7 +44,7 @@ class _OfInstance(cached_property[DatasetInfo]):
 
 
 @datasets.register("folder")
-class FolderData(SegmentationData):
+class FolderData(FileData):
     """Your own images and masks, in two folders.
 
     A mask has its image's path and name below the masks' folder, with ``mask_suffix`` after the name; it holds one
@@ -63,6 +66,7 @@ class FolderData(SegmentationData):
         lists: folder with train.txt and val.txt or test.txt, an image a line.
         val_share: share of the images that become val where no list and no subfolder tells.
         split_seed: of that division.
+        image_range: the values read as black and as white, in images of more than 8 bits; 0 and 65535 if left out.
         title: the name shown in tables.
     """
 
@@ -84,10 +88,12 @@ class FolderData(SegmentationData):
         lists: Annotated[str, Len(1)] | None = None,
         val_share: Annotated[float, Gt(0), Lt(1)] = 0.2,
         split_seed: Annotated[int, Ge(0)] = 0,
+        image_range: ImageRange = None,
         title: Annotated[str, Len(1)] = "folder",
     ) -> None:
         super().__init__(locations)
         self.title = title
+        self.span = span_of_option(image_range, title)
         self.tree = FolderTree(
             images=locations.find(images),
             masks=locations.find(masks),
@@ -148,6 +154,7 @@ class FolderData(SegmentationData):
             "split_seed": None if self.tree.divided else self.tree.split_seed,
             "title": self.title,
             **({} if threshold is None else {"threshold": threshold}),
+            **range_key(self.span),
         }
 
     def located(self) -> tuple[Path, ...]:
@@ -165,7 +172,8 @@ class FolderData(SegmentationData):
                 continue
             if not found[name]:
                 problems.append(f"{self.title}: the {name} split is empty. Add images to it, or train on other splits.")
-        if problems := [*dict.fromkeys(problems), *self.tree.shared(found)]:
+        shared = [] if self.shared_allowed else self.tree.shared(found)
+        if problems := [*dict.fromkeys(problems), *shared]:
             raise BenchError(*capped(problems))
         return found
 
@@ -183,7 +191,7 @@ class FolderData(SegmentationData):
         Raises:
             BenchError: there is no such split, or its files do not fit together.
         """
-        return FileSamples(self.tree.pairs(name), self.labels)
+        return FileSamples(self.tree.pairs(name), self.labels, self.span)
 
     def fingerprint(self, names: Sequence[str]) -> str:
         """Return the digest of the named splits, names and bytes of images and masks, and of how masks are read."""
@@ -204,20 +212,20 @@ class FolderData(SegmentationData):
         return ()
 
     def remarks(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return what is worth a second look: masks of several pages, or that an EXIF tag turns otherwise.
+        """Return what is worth a second look: masks that an EXIF tag turns otherwise than their images.
 
         Raises:
             BenchError: files are missing, or a split is empty.
         """
         found = self._pairs(names).items()
-        return tuple(f"{name}: {told}" for name, pairs in found for told in header_remarks(spread(pairs, MOST_HEADERS)))
+        return tuple(f"{name}: {told}" for name, pairs in found for told in turn_remarks(spread(pairs, MOST_HEADERS)))
 
-    def check(self, splits: Mapping[str, Samples]) -> None:
-        """Look whether the masks fit the options, then read every sample.
+    def check(self, splits: Mapping[str, Samples]) -> tuple[str, ...]:
+        """Look whether the masks fit the options, then read every sample; return what is worth knowing.
 
         Raises:
             BenchError: the masks do not fit the options, with the lines to write; else all faults together.
         """
         if faults := self.faults(tuple(splits)):
             raise BenchError(*faults)
-        check_samples(splits, self.locations.cache)
+        return super().check(splits)

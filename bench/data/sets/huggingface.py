@@ -14,11 +14,13 @@ from annotated_types import Ge, Lt
 from bench.base.errors import BenchError, capped, unknown
 from bench.base.files import digest, write_atomic, write_json
 from bench.base.text import install_hint
-from bench.data.base import Samples, SegmentationData, datasets
+from bench.data.base import SegmentationData, datasets
 from bench.data.facts import DatasetInfo, Locations
 from bench.data.look.masktally import IGNORED, MAX_CLASSES, MaskTally, tally, yaml_text
-from bench.data.read.checking import check_samples, content_fingerprint
+from bench.data.read.checking import content_fingerprint
 from bench.data.read.classfiles import read_names
+from bench.data.read.depth import ImageRange, range_key, span_of_option
+from bench.data.read.filedata import FileData
 from bench.data.read.files import FilePair, FileSamples
 from bench.data.read.labels import IndexLabels, Labels, spans
 from bench.data.read.palette import voc_colormap
@@ -45,6 +47,7 @@ def hugging_face(
     classes: tuple[str, ...] | str | None = None,
     ignore: Annotated[int, Ge(0), Lt(MAX_RAW)] | None = IGNORED,
     reduce_zero_label: bool = False,
+    image_range: ImageRange = None,
 ) -> SegmentationData:
     """Build a dataset of the Hugging Face hub, or of a folder that its library reads; splits are the dataset's own.
 
@@ -57,6 +60,7 @@ def hugging_face(
         classes: names in order, an id2label.json, or a text file with a name a line.
         ignore: the number that is neither trained on nor scored.
         reduce_zero_label: 0 is not scored and every other number is one too high; ``classes`` does not name it.
+        image_range: the values read as black and as white, in images of more than 8 bits; 0 and 65535 if left out.
     """
     return HuggingFaceData(
         locations,
@@ -66,10 +70,11 @@ def hugging_face(
         classes=classes,
         ignore=ignore,
         reduce_zero_label=reduce_zero_label,
+        image_range=image_range,
     )
 
 
-class HuggingFaceData(SegmentationData):
+class HuggingFaceData(FileData):
     """A dataset that the library ``datasets`` loads; what :func:`hugging_face` builds.
 
     The images of the splits in use are written to the cache once, as they are stored, so that the files of two
@@ -86,11 +91,17 @@ class HuggingFaceData(SegmentationData):
         classes: Sequence[str] | str | None,
         ignore: int | None,
         reduce_zero_label: bool,
+        image_range: ImageRange = None,
     ) -> None:
         super().__init__(locations)
         self.name, self.config, self.columns, self.classes = name, config, columns, classes
         self.ignore, self.reduce_zero_label = ignore, reduce_zero_label
         self.title = f"hf:{name}"
+        self.span = span_of_option(image_range, self.title)
+
+    def key_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that take part in a cell's key; the range of images only where it moves pixels."""
+        return {key: value for key, value in given.items() if key != "image_range"} | range_key(self.span)
 
     @cached_property
     def _folder(self) -> Path | None:
@@ -264,20 +275,12 @@ class HuggingFaceData(SegmentationData):
         Raises:
             BenchError: there is no such split.
         """
-        return FileSamples(self._pairs(name), self.labels)
+        return FileSamples(self._pairs(name), self.labels, self.span)
 
     def fingerprint(self, names: Sequence[str]) -> str:
         """Return the digest of the named splits, bytes of images and labels, and of how labels are read."""
         content = content_fingerprint({name: self.split(name) for name in names}, self.locations.cache)
         return digest([content, list(self.names), self.labels.identity()])
-
-    def check(self, splits: Mapping[str, Samples]) -> None:
-        """Read every sample.
-
-        Raises:
-            BenchError: all faults together.
-        """
-        check_samples(splits, self.locations.cache)
 
 
 def library() -> Any:

@@ -31,6 +31,8 @@ class Given(Samples):
 class Data:
     """A dataset in memory: per split (name, image, mask)."""
 
+    shared_allowed = False
+
     def __init__(self, **splits):
         self.splits = splits
         self.info = DatasetInfo(
@@ -145,6 +147,7 @@ def test_classes_that_never_occur_are_told_of_the_splits_that_count():
     assert inspect(data, ("train", "val", "test")).warnings == (
         Remark("train: 1 of 3 classes never occur", ("c",)),
         Remark("val: 2 of 3 classes never occur", ("a", "b")),
+        Remark("train has no pixel of a class that is in val, so no student can learn it: c"),
     )
 
 

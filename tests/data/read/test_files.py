@@ -6,8 +6,9 @@ from bench.base.errors import BenchError
 from bench.data.base import Samples
 from bench.data.read.checking import check_samples, content_fingerprint
 from bench.data.read.files import FilePair, FileSamples
+from bench.data.read.images import read_image
 from bench.data.read.labels import IndexLabels
-from bench.data.read.reading import read_image, read_mask
+from bench.data.read.reading import read_mask
 
 CLASSES = {0: 0, 1: 1, 2: 2, 11: 255}
 RNG = np.random.RandomState(0)
