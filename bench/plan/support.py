@@ -98,7 +98,7 @@ class Support:
         ]
         if all(hopeless):
             raise BenchError(*dict.fromkeys((*filter(None, told_of.values()), *lost.values())))
-        kept = [replace(one, refused=told) if (told := told_of.get(one.cell.key)) else one for one in wanted]
+        kept = [replace(one, refused=told_of.get(one.cell.key) or one.refused) for one in wanted]
         return kept, [f"{told} Cells that listen to it will fail." for told in lost.values()]
 
     def _remarks(self, cell: Cell) -> tuple[str, ...]:
