@@ -270,7 +270,7 @@ def test_bad_weights_are_refused_before_anything_trains(matrix_file: MatrixFile,
     path = matrix_file(pairs=f"[{{teacher: {models['teacher']}, student: {models['student']}}}]")
     assert problems(path)[0].startswith("weights not found: w.pth (looked in the current folder and beside the matrix")
     (tmp_path / "w.pth").write_text("<html>404</html>")
-    assert problems(path)[0].startswith("w.pth holds more than tensors, or is no checkpoint")
+    assert problems(path)[0] == "w.pth is not a readable checkpoint (16 bytes): it is a web page. Download it again."
     torch.save(build_model(names[role], 5, {}).state_dict(), tmp_path / "w.pth")
     (found,) = problems(path)
     assert found.startswith(

@@ -165,7 +165,7 @@ def test_all_problems_are_told_at_once_and_nothing_is_written(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("values", "kind", "sentence"),
     [
-        ((1,), "index", "all 6 masks hold 1 values (1); 2 to 255 are needed"),
+        ((1,), "index", "all 6 masks hold one value alone (1). Two classes at least are needed"),
         ((0,), "colour", "all 6 masks hold 1 colours; 2 to 255 are needed"),
     ],
 )

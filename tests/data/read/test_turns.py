@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.read.reading import read_colours, read_image, read_levels, read_mask, read_size
+from bench.data.read.images import read_image
+from bench.data.read.reading import read_colours, read_levels, read_mask, read_size
 from tests.data.own import tagged
 
 PIXELS = np.arange(10, dtype=np.uint8).reshape(2, 5)
