@@ -31,7 +31,7 @@ from bench.train.lockstep import LockstepGroup
 from bench.train.reason import describe_failure
 from bench.train.setting import Setting, read_initial_weights
 from bench.train.stop import StopRequest
-from bench.train.teacher import TeacherSource, require_expected
+from bench.train.teacher import TeacherSource, UnexpectedScore, require_expected
 from bench.train.trainee import Trainee
 
 T = TypeVar("T")
@@ -79,19 +79,21 @@ class Engine:
                 raise Interrupted(self.stop.signal_number)
             GroupRun(self, group, run).run()
 
-    def require_teachers(self, groups: tuple[Group, ...], run: RunFolder) -> None:
-        """Look at every teacher that comes from a weights file before anything trains.
+    def require_teachers(self, *, trained: bool) -> None:
+        """Look at teachers before anybody learns from one: those of weights files, or those that were trained here.
+
+        Args:
+            trained: whether they were trained here; of these only such as have to reach a score are looked at.
 
         Raises:
-            BenchError: one does not fit, or is not what it is said to be; both are mistakes in the request.
+            BenchError: a file does not fit, or a teacher is not what it is said to be; the request is mistaken.
             Interrupted: a stop was requested.
         """
-        seen: set[str] = set()
-        for group in groups:
+        groups = {group.teacher.key: group for group in reversed(self.plan.groups) if group.teacher is not None}
+        for key, group in groups.items():
             spec = group.teacher
-            if spec is not None and spec.weights_sha256 and spec.key not in seen:
-                seen.add(spec.key)
-                GroupRun(self, group, run).require_teacher(spec)
+            if spec is not None and bool(spec.trained_by) == trained and (key in self.plan.expected or not trained):
+                GroupRun(self, group, self.plan.run).require_teacher(spec)
 
 
 class GroupRun:
@@ -140,7 +142,7 @@ class GroupRun:
         try:
             return *self._load_teacher(self.group.teacher), members
         except BaseException as error:
-            if self.engine.stop.is_asked_by(error):
+            if self.engine.stop.is_asked_by(error) or isinstance(error, UnexpectedScore):
                 raise
             for planned in (listener for listener in members if listener.cell.teacher):
                 self._fail_at_start(planned.cell, error)
@@ -217,15 +219,14 @@ class GroupRun:
         """Load and score a teacher, whose scores are kept; what is no mistake in the request shows again later.
 
         Raises:
-            BenchError: it does not fit, or is not what it is said to be.
+            BenchError: its file does not fit, or it is not what it is said to be.
             Interrupted: a stop was requested.
         """
         try:
             self._load_teacher(spec)
-        except BenchError:
-            raise
         except BaseException as error:
-            if self.engine.stop.is_asked_by(error):
+            mistake = BenchError if spec.weights_sha256 else UnexpectedScore
+            if isinstance(error, mistake) or self.engine.stop.is_asked_by(error):
                 raise
 
     def _load_teacher(self, spec: TeacherSpec) -> tuple[Model, Record]:

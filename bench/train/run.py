@@ -70,9 +70,11 @@ def run_matrix(
             reporter.tell(Begun(_iterations(plan)))
             try:
                 engine = Engine(plan, settings, reporter, stop, splits)
-                engine.require_teachers(plan.groups, plan.run)
-                plan = _train_teachers(engine)
-                replace(engine, plan=plan).train(plan.groups, plan.run)
+                engine.require_teachers(trained=False)
+                engine = replace(engine, plan=_train_teachers(engine))
+                engine.require_teachers(trained=True)
+                plan = engine.plan
+                engine.train(plan.groups, plan.run)
                 if draw is not None:
                     draw(plan, splits)
             except Interrupted:

@@ -78,8 +78,12 @@ class TeacherSource:
         raise BenchError(f"teacher '{spec.name}' is not among the plan's teachers")
 
 
+class UnexpectedScore(BenchError):  # noqa: N818 - a verdict on a teacher
+    """A teacher is not what it is said to be, which stops the run: what learns from it would be worth nothing."""
+
+
 def require_expected(plan: Plan, spec: TeacherSpec, metrics: Record, split: str) -> None:
-    """Stop where a teacher is not what it is said to be: what learns from it would be worth nothing.
+    """Stop where a teacher is not what it is said to be.
 
     Args:
         plan: knows the scores that teachers must have.
@@ -88,7 +92,7 @@ def require_expected(plan: Plan, spec: TeacherSpec, metrics: Record, split: str)
         split: dataset and split, for messages.
 
     Raises:
-        BenchError: a score is missing or too far off.
+        UnexpectedScore: a score is missing or too far off.
     """
     expected = plan.expected.get(spec.key)
     for key, wanted in (expected.scores if expected else {}).items():
@@ -97,7 +101,7 @@ def require_expected(plan: Plan, spec: TeacherSpec, metrics: Record, split: str)
         assert expected is not None
         if score is not None and abs(metric.scale * score - wanted) <= expected.tolerance:
             continue
-        raise BenchError(
+        raise UnexpectedScore(
             f"teacher '{spec.name}' has {metric.text(score) or 'no'} {metric.header} on {split}, "
             f"{wanted:g} within {expected.tolerance:g} is expected. Usual causes: another normalisation of the "
             "images (mean, std, RGB or BGR), another order of the classes, another label encoding. Correct it, or "
