@@ -22,6 +22,7 @@ from bench.matrix.overrides import apply_override
 from bench.matrix.schema import Matrix, matrix_for
 from bench.matrix.yamlfile import Document, KeyPath, dotted, read_yaml
 from bench.method.registry import methods
+from bench.method.strength import with_strength
 from bench.tasks.scorings import DEFAULT
 
 AXES = ("teacher", "student", "method", "seed")
@@ -233,6 +234,7 @@ class _Reader:
 
     def _expand(self, path: KeyPath, name: str, given: dict[str, Any]) -> Iterator[MethodChoice]:
         taken = methods.get(name).options
+        taken = taken if name == BASELINE else with_strength(taken)  # the baseline adds nothing
         swept = taken.sweeps(given)
         for keys in (keys for keys, values in swept.items() if not values):
             self.report((*path, *keys), "an empty list leaves no value to train with")

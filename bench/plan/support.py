@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
@@ -14,6 +14,7 @@ from bench.matrix.cell import Cell, ModelSpec
 from bench.matrix.matrix import LoadedMatrix
 from bench.method import Method, OutputSpec, Pair, Specs
 from bench.method.registry import methods
+from bench.method.strength import split_strength
 from bench.plan.models import Models
 from bench.plan.planned import Wanted
 from bench.tasks.base import Task, require_task
@@ -144,7 +145,7 @@ def build_method(entry: Entry[Any], pair: Pair, cell: Cell) -> Method:
     Raises:
         Unsupported: it refuses the pair, or its own code fails; the other methods are not to suffer for that.
     """
-    params: Mapping[str, Any] = cell.method.params
+    _, params = split_strength(entry.options, cell.method.params)
     try:
         method = entry.builder(pair, **params)
     except Unsupported:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench.matrix.cell import Cell
 from bench.method import Batch, Method, Pair, Step, TaskOutputs
 from bench.method.registry import methods
+from bench.method.strength import AS_PUBLISHED, split_strength
 from bench.plan.groups import PlannedCell
 from bench.store.folders import CellFolder
 from bench.train.adversary import Opponent
@@ -49,9 +50,11 @@ class Trainee:
         self.task = setting.task(info, cell.recipe)
         self.fabric = setting.make_fabric(cell.recipe.precision)
         self.stream = RandomStream(cell.seed, setting.device)
+        entry = methods.get(cell.method.name)
+        self._strength, params = split_strength(entry.options, cell.method.params)
         with self.stream.active():
             self.student = build_student(cell, setting)
-            self.method: Method = methods.get(cell.method.name).builder(pair, **cell.method.params)
+            self.method: Method = entry.builder(pair, **params)
         self.method.to(setting.device).train()
         self.opponents = [Opponent(adversary, cell.recipe.iterations) for adversary in self.method.adversaries()]
         self.optimizer = build_optimizer([*self.student.parameters(), *self.method.parameters()], cell.recipe)
@@ -87,6 +90,8 @@ class Trainee:
             elif teacher is None:
                 raise RuntimeError("the method needs a teacher and the group has none")
             added: dict[str, Tensor] = self.method(outputs, teacher, batch, step)
+            if self._strength != AS_PUBLISHED:
+                added = {name: self._strength * term for name, term in added.items()}
             _require_own_names(terms, added)
             terms |= added
             total = self._descend(terms)
