@@ -55,6 +55,10 @@ class Interrupted(Exception):  # noqa: N818
         super().__init__(f"stopped by signal {signal_number}")
 
 
+FOREIGN = (Exception, SystemExit, GeneratorExit)
+"""What somebody else's code may raise without anybody having asked the program to end."""
+
+
 def is_ctrl_c(error: BaseException) -> bool:
     """Tell whether an error may be the user's Ctrl-C, which nothing but Python's own handler raises.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from bench.base.errors import FOREIGN
 from bench.base.text import one_line
 from bench.matrix.cell import Cell
 from bench.tasks.metric import Metric
@@ -190,7 +191,7 @@ class Relay:
         for listener in list(self._listeners):
             try:
                 act(listener)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is not the run's
+            except FOREIGN as error:  # whatever it is, it is not the run's
                 self._listeners.remove(listener)
                 with contextlib.suppress(Exception):
                     listener.__exit__(type(error), error, error.__traceback__)

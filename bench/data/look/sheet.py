@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from bench.base.errors import BenchError, describe_error
+from bench.base.errors import FOREIGN, BenchError, describe_error
 from bench.base.fonts import Letters
 from bench.base.text import one_line
 from bench.data.base import Samples
@@ -80,7 +80,7 @@ def contact_sheet(samples: Samples, info: DatasetInfo, n: int, seed: int | None 
         try:
             image, mask = samples[index]
             pixels, labels = image.permute(1, 2, 0).numpy(), mask.numpy()
-        except Exception as error:  # noqa: BLE001 - plug-ins may raise anything; the others are still worth seeing
+        except FOREIGN as error:  # plug-ins may raise anything; the others are still worth seeing
             problem = str(error) if isinstance(error, BenchError) else f"{name}: {describe_error(error)}"
             problems.append(problem)
             rows.append(_failed_row(name, problem))

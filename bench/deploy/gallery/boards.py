@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bench.base.errors import BenchError, describe_error
+from bench.base.errors import FOREIGN, BenchError, describe_error
 from bench.base.files import digest
 from bench.data.base import TargetSamples
 from bench.data.facts import DatasetInfo
@@ -129,7 +129,7 @@ class _BoardPainter:
             _heed(stop)
             try:
                 predicted = self._predict(cell, name)
-            except Exception as error:  # noqa: BLE001 - a model's own code may raise anything; the others are drawn
+            except FOREIGN as error:  # a model's own code may raise anything; the others are drawn
                 self.problems.append(f"{self.item.board.title}: {label} is not drawn: {_told(error)}")
                 if isinstance(error, torch.OutOfMemoryError):
                     torch.cuda.empty_cache()
@@ -141,7 +141,7 @@ class _BoardPainter:
             figures = self._figures()
         except OSError:
             raise
-        except Exception as error:  # noqa: BLE001 - the pictures are there, whatever the figure stumbles over
+        except FOREIGN as error:  # the pictures are there, whatever the figure stumbles over
             self.problems.append(f"{self.item.board.title}: the figure is not drawn: {describe_error(error)}")
         return BoardPictures(self._record(figures), tuple(self.notes), tuple(self.problems))
 

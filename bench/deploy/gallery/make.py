@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.base.errors import BenchError, describe_error
+from bench.base.errors import FOREIGN, BenchError, describe_error
 from bench.base.files import digest, write_json, write_problem
 from bench.base.temporary import sweep, temporary_name
 from bench.data.base import TargetSamples
@@ -78,7 +78,7 @@ def make_gallery(
         problem = f"not made: {write_problem(folder, error)}"
     except BenchError as error:
         problem = f"not made: {'; '.join(error.problems)}"
-    except Exception as error:  # noqa: BLE001 - pictures are no reason to lose a run, whatever it is
+    except FOREIGN as error:  # pictures are no reason to lose a run, whatever it is
         problem = f"not made: {describe_error(error)}"
     reporter.tell(Said(f"gallery: {problem}"))
     return Gallery(folder, problems=(problem,))
@@ -133,7 +133,7 @@ class _Maker:
                 drawn = draw_board(self.plan, item, self.splits, setting, new, self.stop)
             except (OSError, Stopped):  # a full disk is full for the others too
                 raise
-            except Exception as error:  # noqa: BLE001 - a plug-in's code may raise anything; other boards are drawn
+            except FOREIGN as error:  # a plug-in's code may raise anything; other boards are drawn
                 problems.append(f"{item.board.title}: not drawn: {describe_error(error)}")
                 shutil.rmtree(new / board_slug(item), ignore_errors=True)
                 continue

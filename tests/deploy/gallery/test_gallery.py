@@ -375,12 +375,15 @@ def test_an_index_that_is_damaged_is_written_anew(finished: Run, text: str) -> N
     assert finished.index["boards"]
 
 
-def test_a_students_own_fault_and_a_figures_stop_nothing_else(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fault", [ZeroDivisionError("by a plug-in"), SystemExit("by a plug-in")])
+def test_a_students_own_fault_and_a_figures_stop_nothing_else(
+    finished: Run, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
     predict = boards.predict_few
 
     def faulty(model: Any, *given: Any) -> Any:
         if model.body[3].p:  # the students'
-            raise ZeroDivisionError("by a plug-in")
+            raise fault
         return predict(model, *given)
 
     monkeypatch.setattr(boards, "predict_few", faulty)
@@ -388,7 +391,7 @@ def test_a_students_own_fault_and_a_figures_stop_nothing_else(finished: Run, mon
     made = finished.make(n=1)
     assert made.made
     assert len(made.problems) == 4
-    assert "ZeroDivisionError: by a plug-in" in made.problems[0]
+    assert f"{type(fault).__name__}: by a plug-in" in made.problems[0]
     assert "the figure is not drawn" in made.problems[3]
     assert finished.index["boards"][0]["figures"] == []
     assert {panel["label"] for _, panel in panels(finished.index)} == {"image", "truth", "teacher net_large"}
