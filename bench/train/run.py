@@ -97,7 +97,8 @@ def _with_weights(loaded: LoadedMatrix, settings: Settings, reporter: OpenReport
     lines = Lines(lambda text: reporter.tell(Said(text)), FETCHING_EVERY_S)
     for file in plan.published:
         if file.missing():
-            reporter.tell(Said(f"fetching {file.url}"))
+            if file.can_be_fetched:
+                reporter.tell(Said(f"fetching {file.url}"))
             try:
                 file.fetch(lines)
             except BenchError as error:

@@ -32,8 +32,10 @@ def print_plan(plan: Plan, console: Console) -> None:
     for word, sentences in (("problem", outlook.problems), ("warning", outlook.remarks)):
         for sentence in sentences:
             console.print(f"{word}: {sentence}", markup=False, highlight=False, soft_wrap=True)
-    for sentence in plan.missing:
-        console.print(f"missing: {sentence}; a run fetches it", markup=False, highlight=False)
+    for file in plan.published:
+        if sentence := file.missing():
+            ending = "; a run fetches it" if file.can_be_fetched else ""
+            console.print(f"missing: {sentence}{ending}", markup=False, highlight=False)
     waiting = sum(planned.to_train for planned in (*plan.cells, *plan.teachers))
     console.print(f"{waiting} to train, {len(plan.cells) + len(plan.teachers) - waiting} not.", highlight=False)
     console.print(f"results: {plan.run.path}", markup=False, highlight=False)

@@ -116,11 +116,11 @@ class CoarsestStage(nn.Sequential):
         return embedding
 
 
-class ResNetSegmenter(SegmentationModel):
+class EncoderSegmenter(SegmentationModel):
     """Encoder, decoder, dropout, classifier, and an auxiliary head on stage 3 for training.
 
     Args:
-        encoder: gives four stages.
+        encoder: gives the stages from fine to coarse, four of them.
         decoder: turns the stages into the embedding.
         classifier: turns the embedding into logits.
         dropout: between decoder and classifier; the embedding is what comes out of it, which the classifier reads.
@@ -130,7 +130,7 @@ class ResNetSegmenter(SegmentationModel):
 
     def __init__(
         self,
-        encoder: ResNetEncoder,
+        encoder: nn.Module,
         decoder: nn.Module,
         classifier: nn.Module,
         *,
@@ -252,7 +252,7 @@ def gluon_r101(*, part: str = "encoder.body") -> tuple[Pretrained, ...]:
     return (Pretrained(part, folder + file, file, torchvision_weights),)
 
 
-def fed_bgr(model: ResNetSegmenter) -> ResNetSegmenter:
+def fed_bgr(model: EncoderSegmenter) -> EncoderSegmenter:
     """Return a model that is told to be fed as SKD, IFVD and CIRKD do: BGR in 0..255 minus the mean, undivided."""
     model.bgr = True
     model.mean = (122.67891434 / 255, 116.66876762 / 255, 104.00698793 / 255)

@@ -10,11 +10,15 @@ from torch import Tensor, nn
 from torchvision.models.segmentation import deeplabv3
 from torchvision.ops import Conv2dNormActivation
 
-from bench.models.encoders.resnet import CoarsestStage, ResNetEncoder, ResNetSegmenter, fed_bgr, imagenet
+from bench.models.encoders.lite import LiteEncoder
+from bench.models.encoders.resnet import CoarsestStage, EncoderSegmenter, ResNetEncoder, fed_bgr, imagenet
 from bench.models.heads.fcn import FCNHead
+from bench.models.weights.lite import MEAN, STD, imagenet_lite
 
 RATES = (12, 24, 36)
 """Dilations at output stride 8."""
+RATES_16 = (6, 12, 18)
+"""Dilations at output stride 16."""
 
 
 class SeparableConv(nn.Sequential):
@@ -66,11 +70,12 @@ class DeepLabV3PlusDecoder(nn.Module):
         channels: of the four stages.
         width: channels of the pyramid and of the embedding.
         low_width: channels that stage 1 is reduced to.
+        rates: dilations of the pyramid.
     """
 
-    def __init__(self, channels: Sequence[int], width: int, low_width: int) -> None:
+    def __init__(self, channels: Sequence[int], width: int, low_width: int, rates: Sequence[int] = RATES) -> None:
         super().__init__()
-        self.context = ASPP(channels[-1], width, separable=True)
+        self.context = ASPP(channels[-1], width, rates=rates, separable=True)
         self.low = Conv2dNormActivation(channels[0], low_width, 1)
         self.fuse = nn.Sequential(SeparableConv(width + low_width, width), SeparableConv(width, width))
 
@@ -89,7 +94,7 @@ class DeepLabV3PlusDecoder(nn.Module):
         return embedding
 
 
-def deeplabv3_cirkd(num_classes: int, depth: int, width: int, *, pretrained: bool) -> ResNetSegmenter:
+def deeplabv3_cirkd(num_classes: int, depth: int, width: int, *, pretrained: bool) -> EncoderSegmenter:
     """Return DeepLabV3 as CIRKD builds it: torchvision's pyramid, a 3x3 convolution, dropout 0.1.
 
     Args:
@@ -100,7 +105,7 @@ def deeplabv3_cirkd(num_classes: int, depth: int, width: int, *, pretrained: boo
     """
     encoder = ResNetEncoder(depth, stem="deep64")
     pyramid = deeplabv3.ASPP(encoder.channels[-1], RATES, width)
-    model = ResNetSegmenter(
+    model = EncoderSegmenter(
         encoder,
         CoarsestStage(pyramid, Conv2dNormActivation(width, width, 3)),
         nn.Conv2d(width, num_classes, 1),
@@ -113,7 +118,7 @@ def deeplabv3_cirkd(num_classes: int, depth: int, width: int, *, pretrained: boo
 
 def deeplabv3plus_mmseg(
     num_classes: int, depth: int, width: int, low_width: int, *, pretrained: bool
-) -> ResNetSegmenter:
+) -> EncoderSegmenter:
     """Return DeepLabV3+ as mmseg builds it.
 
     Args:
@@ -124,7 +129,7 @@ def deeplabv3plus_mmseg(
         pretrained: start the encoder from ImageNet weights.
     """
     encoder = ResNetEncoder(depth, stem="deep32", dilation="first")
-    return ResNetSegmenter(
+    return EncoderSegmenter(
         encoder,
         DeepLabV3PlusDecoder(encoder.channels, width, low_width),
         nn.Conv2d(width, num_classes, 1),
@@ -132,3 +137,28 @@ def deeplabv3plus_mmseg(
         auxiliary=FCNHead(encoder.channels[2], encoder.channels[2] // 4, num_classes),
         pretrained=imagenet(depth, "deep32") if pretrained else (),
     )
+
+
+def deeplabv3plus_lite(
+    num_classes: int, size: int, width: int, low_width: int, *, pretrained: bool
+) -> EncoderSegmenter:
+    """Return DeepLabV3+ at output stride 16 on an EfficientNet-Lite.
+
+    Args:
+        num_classes: number of classes K.
+        size: of the EfficientNet-Lite, 0, 1 or 2.
+        width: channels of the pyramid and of the embedding.
+        low_width: channels that stage 1 is reduced to.
+        pretrained: start the encoder from ImageNet weights.
+    """
+    name = f"tf_efficientnet_lite{size}"
+    encoder = LiteEncoder(name)
+    model = EncoderSegmenter(
+        encoder,
+        DeepLabV3PlusDecoder(encoder.channels, width, low_width, RATES_16),
+        nn.Conv2d(width, num_classes, 1),
+        dropout=nn.Dropout2d(0.1),
+        pretrained=imagenet_lite(name) if pretrained else (),
+    )
+    model.mean, model.std = MEAN, STD
+    return model

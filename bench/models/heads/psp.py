@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from bench.models.encoders.resnet import CoarsestStage, ResNetEncoder, ResNetSegmenter
+from bench.models.encoders.resnet import CoarsestStage, EncoderSegmenter, ResNetEncoder
 from bench.models.heads.fcn import FCNHead
 from bench.models.weights.pretrained import Pretrained
 
@@ -93,7 +93,7 @@ def pspnet(
     *,
     auxiliary_width: int | None,
     pretrained: tuple[Pretrained, ...] = (),
-) -> ResNetSegmenter:
+) -> EncoderSegmenter:
     """Return a PSPNet.
 
     Args:
@@ -121,7 +121,7 @@ def pspnet(
             bias=dialect.auxiliary_bias,
             dropout=dialect.dropout,
         )
-    return ResNetSegmenter(
+    return EncoderSegmenter(
         encoder,
         CoarsestStage(pyramid),
         nn.Conv2d(width, num_classes, 1),

@@ -19,6 +19,7 @@ from bench.base.errors import BenchError, did_you_mean, unknown
 from bench.method import Outputs
 from bench.models.base import SegmentationModel
 from bench.models.rows import through_head
+from bench.models.weights.lite import PACKAGES, packaged
 from bench.models.weights.pretrained import Pretrained
 
 TIMM = "tu-"
@@ -195,7 +196,8 @@ def use_published_encoder(model: SegmentationModel, name: str) -> None:
         if chosen is not None:
             repository, revision = chosen["repo_id"], chosen["revision"]
             convert = functools.partial(_through_smp, name, encoder._depth)
-            model.pretrained = (_on_hub("encoder", repository, revision, "model.safetensors", convert),)
+            source = _on_hub("encoder", repository, revision, "model.safetensors", convert)
+            model.pretrained = (_or_packaged(source, name.removeprefix("timm-")),)
         return
     config = timm.get_pretrained_cfg(encoder.name)
     if config is None or not config.has_weights or config.custom_load == "hf":
@@ -204,7 +206,8 @@ def use_published_encoder(model: SegmentationModel, name: str) -> None:
     convert = functools.partial(_through_timm, type(encoder), encoder.name, options)
     if config.hf_hub_id:
         file = config.hf_hub_filename or "model.safetensors"
-        model.pretrained = (_on_hub("encoder", config.hf_hub_id, "main", file, convert),)
+        source = _on_hub("encoder", config.hf_hub_id, "main", file, convert)
+        model.pretrained = (_or_packaged(source, encoder.name),)
     elif not config.custom_load:
         model.pretrained = (Pretrained("encoder", config.url, config.url.rpartition("/")[2], convert),)
     if model.pretrained:
@@ -242,6 +245,14 @@ def _on_hub(
     # no hyphen before the revision: digits after one are taken for the file's SHA-256
     name = re.sub(r"[^\w.]+", "_", f"{repository}_{revision[:8]}") + f"_{file}"
     return Pretrained(part, f"https://huggingface.co/{repository}/resolve/{revision}/{file}", name, convert)
+
+
+def _or_packaged(source: Pretrained, name: str) -> Pretrained:
+    """Return weights that a package of the index may bring as well, where one carries those of timm's model."""
+    plain, _, tag = name.partition(".")
+    if plain not in PACKAGES or tag not in ("", "in1k"):
+        return source
+    return packaged(source.part, plain, source.convert, source)
 
 
 def _through_smp(name: str, depth: int, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.method.maps import resize, wide
-from bench.models.encoders.resnet import CoarsestStage, ResNetEncoder, ResNetSegmenter, imagenet
+from bench.models.encoders.resnet import CoarsestStage, EncoderSegmenter, ResNetEncoder, imagenet
 from bench.models.heads.aspp import ASPP
 from bench.models.heads.fcn import ConcatenatedFCN, FCNHead
 from bench.models.heads.psp import PyramidPooling
@@ -155,7 +155,7 @@ DECODERS: dict[DecoderName, Callable[[tuple[int, ...]], nn.Module]] = {
 }
 
 
-def mmseg_r50(num_classes: int, decoder: DecoderName, *, knet: bool, pretrained: bool) -> ResNetSegmenter:
+def mmseg_r50(num_classes: int, decoder: DecoderName, *, knet: bool, pretrained: bool) -> EncoderSegmenter:
     """Return mmseg's ResNetV1c-50 under one of its 512-channel decoders.
 
     Args:
@@ -165,7 +165,7 @@ def mmseg_r50(num_classes: int, decoder: DecoderName, *, knet: bool, pretrained:
         pretrained: start the encoder from ImageNet weights.
     """
     encoder = ResNetEncoder(50, stem="deep32", dilation="first", output_stride=32 if decoder == "uper" else 8)
-    return ResNetSegmenter(
+    return EncoderSegmenter(
         encoder,
         DECODERS[decoder](encoder.channels),
         KNetClassifier(num_classes) if knet else nn.Conv2d(WIDTH, num_classes, 1),

@@ -45,6 +45,11 @@ class PublishedFile:
         return Path(torch.hub.get_dir()) / "checkpoints" / self.file
 
     @property
+    def can_be_fetched(self) -> bool:
+        """Whether a run downloads the file where it is not here."""
+        return True
+
+    @property
     def path(self) -> Path:
         """Where the file is, or where it is to be put by hand."""
         by_hand = self.place
@@ -110,7 +115,8 @@ class PublishedFile:
             raise DownloadFailed(f"sha256 expected {self.sha256}, found {found}")
 
 
-def _unchanged(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def unchanged(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors of any shape under the names that they have."""
     return dict(weights)
 
 
@@ -131,7 +137,7 @@ class Pretrained(PublishedFile):
         part: str,
         url: str,
         file: str,
-        convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = _unchanged,
+        convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = unchanged,
     ) -> None:
         for name, value in {"part": part, "url": url, "file": file, "convert": convert}.items():
             object.__setattr__(self, name, value)
@@ -148,8 +154,12 @@ class Pretrained(PublishedFile):
             BenchError: it cannot be had, or does not fit.
         """
         self.fetch()
-        weights = self.convert(read_weights(self.path))
-        load_into(model.get_submodule(self.part), weights, f"{self.path} ({self.part or 'model'})")
+        path = self.path
+        try:
+            weights = self.convert(read_weights(path))
+        except BenchError as error:
+            raise BenchError(*(text if str(path) in text else f"{path}: {text}" for text in error.problems)) from error
+        load_into(model.get_submodule(self.part), weights, f"{path} ({self.part or 'model'})")
 
 
 def classifier_features(weights: Mapping[str, Tensor], keep: int | None = None) -> dict[str, Tensor]:
