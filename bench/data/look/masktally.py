@@ -99,6 +99,7 @@ def likely_classes(values: Iterable[int]) -> list[int]:
     found = sorted(values)
     gaps = [high - low for low, high in pairwise(found)]
     levels = len(found) > 1 and min(gaps) >= APART and max(gaps) <= UNEVEN * min(gaps)
+    levels = levels and not 0 < found[0] < APART  # such as 1 beside 255, a number rather than a grey level
     return found if levels or found == [IGNORED] else [value for value in found if value != IGNORED]
 
 
