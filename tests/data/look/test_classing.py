@@ -141,6 +141,8 @@ def test_white_beside_numbers_stored_as_colours_is_unlabelled(tmp_path: Path) ->
         ([0, 20, 255], [0, 20]),
         ([0, 100, 101, 255], [0, 100, 101]),
         ([1, 2], [1, 2]),
+        ([1, 255], [1]),
+        ([127, 255], [127, 255]),
     ],
 )
 def test_white_is_a_class_only_beside_black_or_as_one_of_grey_levels(values: list[int], classes: list[int]) -> None:
