@@ -46,15 +46,34 @@ def _sums(tensor: Tensor) -> list[Tensor]:
     return parts
 
 
-def state_of(model: nn.Module) -> tuple[Tensor, tuple[object, ...]]:
-    """Return what a model's outputs depend on.
+class ModelState:
+    """What a model's outputs depend on at a moment: weights, buffers, modes and hooks; what it gets later is left out.
 
-    Returns:
-        The digest of its weights and buffers, of whatever shapes, and the modes and hooks of its modules.
+    Args:
+        model: the model.
     """
-    modules = tuple(
-        (name, id(module), module.training, len(module._forward_hooks), len(module._forward_pre_hooks))
+
+    def __init__(self, model: nn.Module) -> None:
+        self._names = tuple(_tensors(model))
+        self._modules = _modules(model)
+        self._bytes = fingerprint(_tensors(model).values())
+
+    def differs(self, model: nn.Module) -> bool:
+        """Tell whether something of it is another one now; waits for the device."""
+        tensors, modules = _tensors(model), _modules(model)
+        if any(name not in tensors for name in self._names):
+            return True
+        if any(modules.get(name) != known for name, known in self._modules.items()):
+            return True
+        return not torch.equal(self._bytes, fingerprint(tensors[name] for name in self._names))
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def _modules(model: nn.Module) -> dict[str, tuple[object, ...]]:
+    return {
+        name: (id(module), module.training, len(module._forward_hooks), len(module._forward_pre_hooks))
         for name, module in model.named_modules()
-    )
-    with torch.no_grad():
-        return fingerprint([*model.parameters(), *model.buffers()]), modules
+    }

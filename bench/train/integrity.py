@@ -61,6 +61,7 @@ class Integrity:
             RuntimeError: it changed itself.
         """
         if self._closely and self._frozen.is_changed():
+            self._frozen.restore()  # or the next member would be blamed
             raise RuntimeError("the teacher changes while it is used, so that it is not the same for all")
 
     def note(self, shared: Shared) -> None:

@@ -13,7 +13,7 @@ from bench.method import Batch, TaskOutputs
 from bench.models.base import Model
 from bench.train.batches import Views
 from bench.train.clock import Stopwatch
-from bench.train.fingerprint import fingerprint, state_of
+from bench.train.fingerprint import ModelState, fingerprint
 from bench.train.trainee import Trainee
 
 
@@ -34,7 +34,7 @@ class FrozenTeacher:
         self._model, self._taps, self._device = model, taps, device
         self._dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
         self._pristine: Model | None = None
-        self._state = state_of(model) if model is not None else None
+        self._state: ModelState | None = None
         self.watch = Stopwatch(device)
 
     def keep_pristine(self) -> None:
@@ -43,15 +43,11 @@ class FrozenTeacher:
 
     def is_changed(self) -> bool:
         """Tell whether its weights, buffers, modes or hooks are other ones than at first; waits for the device."""
-        if self._model is None or self._state is None:
-            return False
-        (then, modules), (now, modules_now) = self._state, state_of(self._model)
-        return modules != modules_now or not torch.equal(then, now)
+        return self._model is not None and self._state is not None and self._state.differs(self._model)
 
     def restore(self) -> None:
         """Put a copy of what was kept in the place of a changed teacher."""
-        self._model = copy.deepcopy(self._pristine)
-        self._state = state_of(self._model) if self._model is not None else None
+        self._model, self._state = copy.deepcopy(self._pristine), None
 
     def outputs(self, views: Views) -> TaskOutputs | None:
         """Return the teacher's outputs for a batch, in float32; None without a teacher."""
@@ -64,6 +60,8 @@ class FrozenTeacher:
             outputs: TaskOutputs = self._model(images)
         kept = outputs.keep(self._taps).changed(Tensor.float)
         kept.model = self._model
+        if self._state is None:  # after its first forward, as models make tables for a size then
+            self._state = ModelState(self._model)
         return kept
 
 

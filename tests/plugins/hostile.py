@@ -127,3 +127,44 @@ class SetsModes(Method):
         torch.set_default_dtype(torch.float64)
         torch.set_num_threads(torch.get_num_threads() + 1)
         return {"sets_modes": loss}
+
+
+class TableNet(SegmentationModel):
+    """Makes a table for the size of its images at its first forward, and none later."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(3, num_classes, 3, 2, 1)
+        self.register_buffer("table", torch.zeros(1), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        if images.device.type != "meta" and self.table.shape != images.shape[-2:]:
+            self.table = torch.linspace(-0.1, 0.1, images[0, 0].numel()).view(images.shape[-2:])
+            self.register_buffer("more", torch.ones(2), persistent=False)
+        return Outputs(self.head(images + self.table if self.table.dim() > 1 else images), images[..., ::2, ::2])
+
+
+@teachers.register("net_table")
+def net_table(num_classes: int) -> TableNet:
+    """Makes a table at its first forward."""
+    return TableNet(num_classes)
+
+
+class RestlessNet(SegmentationModel):
+    """Counts its forwards in a buffer on which its outputs depend."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(3, num_classes, 3, 2, 1)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        if images.device.type != "meta":
+            self.seen += 1
+        return Outputs(self.head(images) + 0.01 * self.seen, images[..., ::2, ::2])
+
+
+@teachers.register("net_restless")
+def net_restless(num_classes: int) -> RestlessNet:
+    """Is another one at each forward."""
+    return RestlessNet(num_classes)

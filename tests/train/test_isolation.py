@@ -240,3 +240,18 @@ def test_a_run_that_waits_for_a_teacher_stops_when_asked(tmp_path):
         with pytest.raises(Interrupted) as caught:
             told(path, tmp_path / "results")
     assert caught.value.exit_code == 143
+
+
+def test_a_teacher_that_makes_tables_at_its_first_forward_is_no_culprit(tmp_path):
+    pairs = [{"teacher": "net_table", "student": "net_small"}]
+    plan, said = told(hostile(tmp_path, pairs=pairs), tmp_path / "results")
+    assert {planned.state for planned in plan.cells} == {"done"}
+    assert "back to" not in said
+
+
+def test_a_teacher_that_changes_itself_fails_its_listeners(tmp_path, alone):
+    pairs = [{"teacher": "net_restless", "student": "net_small"}]
+    plan, _ = told(hostile(tmp_path, pairs=pairs), tmp_path / "results")
+    assert weights(plan.run) == {("none", 0): alone["none", 0]}
+    for method in ("kd", "cwd"):
+        assert "the teacher changes while it is used" in failure(plan, method)["reason"]

@@ -279,5 +279,5 @@ def _parts(item: Selected) -> list[str]:
     return [board.dataset, *([board.teacher] if board.teacher else []), board.student]
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     return "; ".join(error.problems) if isinstance(error, BenchError) else describe_error(error)
