@@ -41,7 +41,7 @@ BASELINE = """m.yaml:4: methods: no baseline: every gain is measured against the
   or give --no-baseline, which marks every table"""
 discover()
 METHODS = ", ".join(methods.names())
-KD_OPTIONS = "convention, resize, tau, upsample, weight"
+KD_OPTIONS = "convention, resize, strength, tau, upsample, weight"
 TOP = "dataset, exclude, include, methods, name, pairs, plugins, recipe, seeds, teacher_recipe, teacher_seed"
 RECIPE = ", ".join(sorted(recipe_for().model_fields))
 DATASETS = ", ".join(sorted({*datasets.names(), "shapes"}))
