@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -178,6 +179,12 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
+
+
+def numbered(path: Path) -> Path:
+    """Return the path with the first number after its name under which nothing lies yet: ``NAME-1``, ``NAME-2``, ..."""
+    numbers = itertools.count(1)
+    return next(free for number in numbers if not (free := path.with_name(f"{path.name}-{number}")).exists())
 
 
 def unfollowed(path: str, flags: int) -> int:

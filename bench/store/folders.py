@@ -29,6 +29,7 @@ from bench.base.files import (
     _finite,
     digest,
     file_digest,
+    numbered,
     require_own_inside,
     require_writable,
     write_json,
@@ -119,11 +120,7 @@ class CellFolder:
         """Move the folder out of the way under ``superseded/``; nothing computed is deleted."""
         shelf = self.path.parent.parent / "superseded"
         shelf.mkdir(exist_ok=True)
-        number = 1
-        while (target := shelf / f"{self.path.name}.{reason}-{number}").exists():
-            number += 1
-        self.path.rename(target)
-        return target
+        return self.path.rename(numbered(shelf / f"{self.path.name}.{reason}"))
 
     def sweep(self) -> None:
         """Remove temporary files that a kill left behind."""

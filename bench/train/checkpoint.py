@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from bench.base.errors import BenchError
-from bench.base.files import WriteError, storing, write_atomic, write_problem
+from bench.base.files import WriteError, numbered, storing, write_atomic, write_problem
+from bench.base.text import one_line
 from bench.store.folders import CHECKPOINT, PREVIOUS
 from bench.train.memory import tensor_bytes
 from bench.train.trainee import Trainee
@@ -52,7 +53,7 @@ def resumed(make: Callable[[], Trainee], tell: Callable[[str], object]) -> Train
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - torn, damaged or of another structure: the one before may be whole
-            why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            why = one_line(f"{type(error).__name__}: {error}", 200)
             tell(f"{name} cannot be used ({why}); kept as {_set_aside(path).name}")
             trainee = make()
         else:
@@ -73,11 +74,8 @@ def load_checkpoint(trainee: Trainee, path: Path) -> None:
 
 def _set_aside(path: Path) -> Path:
     """Rename a checkpoint, so that the next one written does not push out the good one before it."""
-    number = 1
-    while (target := path.with_name(f"{path.name}.unusable-{number}")).exists():
-        number += 1
     with storing(path):
-        return path.rename(target)
+        return path.rename(numbered(path.with_name(f"{path.name}.unusable")))
 
 
 def _on_host(state: Any) -> Any:

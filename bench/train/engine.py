@@ -134,6 +134,8 @@ class GroupRun:
             except Tainted as error:
                 engine.reporter.tell(Said(f"{error}: back to the last checkpoints, to find who did it"))
                 members, closely = [trainee.planned for trainee in error.members], True
+                for trainee in error.members:  # some failed because of it
+                    (trainee.folder.path / FAILURE).unlink(missing_ok=True)
 
     def _with_teacher(self, members: list[PlannedCell]) -> tuple[Model | None, Record | None, list[PlannedCell]]:
         """Return the teacher, what results tell of it, and who can train: without it, its listeners fail."""
@@ -206,7 +208,6 @@ class GroupRun:
         planned = replace(planned, provenance=self._provenance(planned))
         pair = pair_of(self.engine.plan.data, student, teacher, self.size)
         folder = self.run_folder.cell(cell.id)
-        (folder.path / FAILURE).unlink(missing_ok=True)  # of a member that goes back to its checkpoint
         return resumed(
             lambda: Trainee(planned, folder, self.engine.setting, pair),
             lambda note: self.engine.reporter.tell(Said(f"{cell.id}: {note}")),

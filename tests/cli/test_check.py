@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -162,13 +163,18 @@ def test_an_unwritable_baseline_is_told(before: RunBuilder) -> None:
     assert "file/b.json" in refused("before", "--baseline", "file/b.json", "--update")
 
 
-def test_a_large_fall_that_is_unclear_is_a_warning_in_every_output_and_passes(before: RunBuilder) -> None:
-    for seed, score in enumerate((0.60, 0.68)):
+def fall(before: RunBuilder, was: Sequence[float], is_now: Sequence[float]) -> None:
+    """Let a method fall between the reference and the run ``now``; the scores are by seed."""
+    for seed, score in enumerate(was):
         before.done("at", score, seed)
     call("before", "--baseline", "b.json", "--update")
     now = filled(Path("now"))
-    for seed, score in enumerate((0.58, 0.64)):
+    for seed, score in enumerate(is_now):
         now.done("at", score, seed)
+
+
+def test_a_large_fall_that_is_unclear_is_a_warning_in_every_output_and_passes(before: RunBuilder) -> None:
+    fall(before, (0.60, 0.68), (0.58, 0.64))
     output = call("now", "--baseline", "b.json", "--github", "--junit", "j.xml", "--json", "c.json")
     told = "worse by 3.00 points, which is large, more than 2.5 points, but 2 seeds cannot tell it from noise"
     assert f"warning: at: {told}" in output
@@ -187,12 +193,7 @@ def test_a_large_fall_that_is_unclear_is_a_warning_in_every_output_and_passes(be
 
 
 def test_a_fall_below_the_floor_fails_and_the_floor_is_told(before: RunBuilder) -> None:
-    for seed, score in enumerate((0.062, 0.052)):
-        before.done("at", score, seed)
-    call("before", "--baseline", "b.json", "--update")
-    now = filled(Path("now"))
-    for seed, score in enumerate((0.004, 0.014)):
-        now.done("at", score, seed)
+    fall(before, (0.062, 0.052), (0.004, 0.014))
     output = call("now", "--baseline", "b.json", "--json", "c.json", code=EXIT_REGRESSION)
     assert "at: beyond the 3.8 points that 2 seeds may move: the floor is 1.90 %" in output
     row = next(row for row in json.loads(Path("c.json").read_text())["rows"] if row["label"] == "at")

@@ -68,26 +68,23 @@ def damage(draw: st.DataObject, root: Path) -> Path:
     return file
 
 
-def copied(tmp_path: Path) -> Path:
+def require_all_told(bench: Command, tmp_path: Path, data: st.DataObject, *commands: str) -> None:
+    """Damage a file of a copy of the run and run commands on it."""
     root = tmp_path / "copy"
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(FOLDER, root)
-    return root
+    file = damage(data, root)
+    for command in commands:
+        require_told(bench, root, file, command)
 
 
 @settings(SEEDED, max_examples=50)
 @given(data=st.data())
 def test_damaged_files(bench: Command, tmp_path: Path, data: st.DataObject) -> None:
-    root = copied(tmp_path)
-    file = damage(data, root)
-    for command in ("status", "check", "compare"):
-        require_told(bench, root, file, command)
+    require_all_told(bench, tmp_path, data, "status", "check", "compare")
 
 
 @settings(SEEDED, max_examples=4)
 @given(data=st.data())
 def test_damaged_files_in_slow_commands(bench: Command, tmp_path: Path, data: st.DataObject) -> None:
-    root = copied(tmp_path)
-    file = damage(data, root)
-    for command in ("predict", "export", "report"):
-        require_told(bench, root, file, command)
+    require_all_told(bench, tmp_path, data, "predict", "export", "report")

