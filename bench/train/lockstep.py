@@ -168,6 +168,7 @@ class LockstepGroup:
             if changed := self._integrity.changed(shared):
                 if trainee in self.alive:
                     self._drop(trainee, RuntimeError(f"changed {changed}, which its companions share"))
+                self._integrity.note(shared)  # what was written may hide what another member wrote uncounted before
                 shared = self._share(live, images, target)
         self._integrity.note(shared)
         self._after(iteration + 1)

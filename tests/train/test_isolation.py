@@ -127,6 +127,15 @@ def test_damage_done_before_an_error_is_noticed_too(tmp_path, alone):
     assert "broken after the damage" in failure(plan, "sneak")["reason"]
 
 
+def test_a_counted_write_hides_no_uncounted_one_before_it(tmp_path, alone):
+    """The first is found in the batch that the second one spoils and that is then made anew."""
+    sneak, vandal = {"name": "sneak", "what": "images", "at": 3}, {"name": "vandal", "what": "images"}
+    plan, _ = told(write_matrix(tmp_path, methods=["none", sneak, "kd", vandal, "cwd"], plugins=WITH), tmp_path / "r")
+    assert weights(plan.run) == alone
+    for method in ("sneak", "vandal"):
+        assert "in place, which its companions share" in failure(plan, method)["reason"]
+
+
 def test_nothing_is_told_or_trained_twice_where_all_behave(tmp_path):
     _, said = told(write_matrix(tmp_path), tmp_path / "results")
     assert "back to" not in said

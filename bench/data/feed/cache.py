@@ -8,7 +8,6 @@ import os
 import shutil
 import warnings
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -21,6 +20,7 @@ from torchvision import tv_tensors
 
 from bench.base.errors import BenchError
 from bench.base.files import digest, read_into, unfollowed, write_json
+from bench.base.threads import reading_threads
 from bench.data.base import Samples, TargetSamples
 from bench.data.read.files import FileSamples
 from bench.data.read.reading import read_size
@@ -198,7 +198,7 @@ def _sizes(folder: Path, samples: FileSamples) -> NDArray[np.int64]:
             return stored
     except (OSError, ValueError, TypeError):
         pass
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with reading_threads() as pool:
         return np.array(list(pool.map(read_size, (pair.image for pair in samples.pairs))), dtype=np.int64)
 
 

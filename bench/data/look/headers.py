@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
+from bench.base.threads import reading_threads
 from bench.data.read.files import FilePair
 from bench.data.read.pages import n_pages
 from bench.data.read.turns import doubtful_turn
@@ -13,7 +12,7 @@ from bench.data.read.turns import doubtful_turn
 
 def header_remarks(pairs: Sequence[FilePair]) -> list[str]:
     """Return a sentence for masks of several pages, and one for masks that may lie otherwise than their images."""
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with reading_threads() as pool:
         pages = list(pool.map(lambda pair: n_pages(pair.label), pairs))
     several = [(pair, count) for pair, count in zip(pairs, pages, strict=True) if count > 1]
     if not several:
@@ -25,7 +24,7 @@ def header_remarks(pairs: Sequence[FilePair]) -> list[str]:
 
 def turn_remarks(pairs: Sequence[FilePair]) -> list[str]:
     """Return a sentence for masks that may lie otherwise than their images by their EXIF tags."""
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with reading_threads() as pool:
         turns = list(pool.map(lambda pair: doubtful_turn(pair.image, pair.label), pairs))
     doubtful = [(pair, told) for pair, told in zip(pairs, turns, strict=True) if told]
     if not doubtful:

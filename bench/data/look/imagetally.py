@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.base.errors import BenchError
+from bench.base.threads import reading_threads
 from bench.data.read.depth import FEW_LEVELS, FULL, Span, n_levels, suggested
 from bench.data.read.images import Facts, look
 
@@ -55,7 +54,7 @@ class ImageTally:
 
 def tally_images(images: Sequence[Path]) -> ImageTally:
     """Look at images: at headers, and at the values of those that have more than 8 bits a channel."""
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with reading_threads() as pool:
         facts = [one for one in pool.map(_looked, images) if one is not None]
     deep = [one for one in facts if one.levels is not None]
     levels = [one.levels for one in deep if one.levels is not None]

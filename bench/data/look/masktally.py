@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from bench.base.errors import BenchError
+from bench.base.threads import reading_threads
 from bench.data.read.labels import Colour
 from bench.data.read.opening import opened
 from bench.data.read.reading import read_colours, read_mask
@@ -121,7 +120,7 @@ def tally(masks: Sequence[Path], limit: int, drawn: bool = False, threshold: flo
     """
     chosen = spread(masks, limit)
     result = MaskTally(n_masks=len(masks), n_read=len(chosen))
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with reading_threads() as pool:
         for path, outcome in zip(chosen, pool.map(lambda path: _counted(path, drawn, threshold), chosen), strict=True):
             if isinstance(outcome, BenchError):
                 result.problems += outcome.problems

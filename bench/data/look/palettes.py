@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from bench.base.errors import BenchError
+from bench.base.threads import reading_threads
 from bench.data.look.masktally import palette_of
 from bench.data.read.labels import Colour
 from bench.data.read.reading import read_mask
@@ -23,7 +22,7 @@ def palette_clash(masks: Sequence[Path]) -> str:
 
     Headers are compared first; pixels are read where palettes differ alone, as unused entries may hold anything.
     """
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with reading_threads() as pool:
         found = zip(masks, pool.map(palette_of, masks), strict=True)
         palettes = {path: palette for path, palette in found if palette}
         told = _first_clash((path, palette, palette) for path, palette in palettes.items())

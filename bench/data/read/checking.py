@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +14,7 @@ import numpy as np
 from bench.base.errors import BenchError, capped
 from bench.base.files import digest, file_digest, write_text
 from bench.base.text import is_text, not_text
+from bench.base.threads import reading_threads
 from bench.data.base import Samples
 from bench.data.facts import DatasetInfo
 from bench.data.read.depth import NoRangeError, Span
@@ -134,7 +133,7 @@ def read_all(samples: Samples, look: Callable[[tv_tensors.Image, tv_tensors.Mask
         except BenchError as error:
             return error
 
-    pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
+    pool = reading_threads()
     try:
         yield from pool.map(examine, range(len(samples)))
     finally:

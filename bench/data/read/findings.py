@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from bench.base.errors import BenchError
+from bench.base.threads import reading_threads
 from bench.data.read.depth import FULL, Span
 from bench.data.read.duplicates import Duplicate
 from bench.data.read.files import FileSamples
@@ -109,7 +108,7 @@ def split_findings(labels: Sequence[int], files: FileSamples | None, indices: Se
     """
     if files is None:
         return SplitFindings(labels=tuple(labels))
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with reading_threads() as pool:
         facts = list(pool.map(lambda index: _facts(files, index), indices))
         masks = [files.pairs[index].label for index in indices]
         several = list(pool.map(lambda path: n_pages(path) if path.suffix.lower() in _PAGED_SUFFIXES else 1, masks))

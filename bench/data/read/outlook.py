@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.base.errors import BenchError
 from bench.base.files import digest
+from bench.base.threads import reading_threads
 from bench.data.base import SegmentationData
 from bench.data.facts import DatasetInfo, Verdict
 from bench.data.read.checking import known_findings, remember, span_of
@@ -74,7 +73,7 @@ def _counted(files: FileSamples, cache: Path) -> list[int]:
             return counts
     except (OSError, ValueError):
         pass
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with reading_threads() as pool:
         found = sum(pool.map(lambda index: _labels(files, index), range(len(files))), np.zeros(LABEL_VALUES, np.int64))
     remember(kept, json.dumps(found.tolist()))
     return [int(count) for count in found]
